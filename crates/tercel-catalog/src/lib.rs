@@ -1,0 +1,1 @@
+//! Detections as a user sees them: metadata, loading, packs, fixtures, lint.

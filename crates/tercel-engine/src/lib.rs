@@ -1,0 +1,1 @@
+//! The execution engine of tercel: intermediate representation to DataFusion plans and kernels.

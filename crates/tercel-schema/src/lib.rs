@@ -1,0 +1,1 @@
+//! Tables, columns, domains, views and log sources of tercel.

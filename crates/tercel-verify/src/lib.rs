@@ -1,0 +1,1 @@
+//! What rule logic can and cannot do: domains, reachability, dead code.
