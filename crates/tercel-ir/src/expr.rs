@@ -1,11 +1,11 @@
 //! Scalar expressions: typed trees over the columns of one row.
 
+use crate::Name;
 use crate::function::Function;
 use crate::rel::Rel;
 use crate::span::Span;
 use crate::types::Type;
 use crate::value::Value;
-use crate::Name;
 use std::sync::Arc;
 
 /// A typed expression and the place of the text that it came from.
@@ -31,11 +31,18 @@ pub enum ExprKind {
     /// A function of the registry. Arguments already have types that the function accepts.
     Call(&'static Function, Vec<Expr>),
     /// The first branch whose condition is true, else `otherwise`.
-    Case { branches: Vec<(Expr, Expr)>, otherwise: Box<Expr> },
+    Case {
+        branches: Vec<(Expr, Expr)>,
+        otherwise: Box<Expr>,
+    },
     /// First column of the first row of a relation, computed once; null when there is no row.
     Scalar(Arc<Rel>),
     /// Whether the value is among the first column of a relation (a semi-join); null is never a member.
-    InRelation { value: Box<Expr>, relation: Arc<Rel>, ignore_case: bool },
+    InRelation {
+        value: Box<Expr>,
+        relation: Arc<Rel>,
+        ignore_case: bool,
+    },
 }
 
 impl Expr {
@@ -111,7 +118,11 @@ impl Expr {
     /// `condition ? then : otherwise`; both branches have the same type.
     pub fn iff(condition: Expr, then: Expr, otherwise: Expr, span: Span) -> Expr {
         let ty = if matches!(then.kind, ExprKind::Literal(Value::Null)) { otherwise.ty } else { then.ty };
-        Expr { kind: ExprKind::Case { branches: vec![(condition, then)], otherwise: Box::new(otherwise) }, ty, span }
+        Expr {
+            kind: ExprKind::Case { branches: vec![(condition, then)], otherwise: Box::new(otherwise) },
+            ty,
+            span,
+        }
     }
     /// The value, if this is a literal.
     pub fn as_literal(&self) -> Option<&Value> {

@@ -1,11 +1,11 @@
 //! Relations: what a query computes, as a tree of a dozen operators.
 
+use crate::Name;
 use crate::expr::Expr;
 use crate::function::AggregateFunction;
 use crate::span::Span;
 use crate::types::{Domain, Type};
 use crate::value::Value;
-use crate::Name;
 
 /// A column of a relation.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,34 +98,74 @@ pub struct Aggregation {
 #[derive(Clone, Debug)]
 pub enum RelKind {
     /// Events of a table of the telemetry. `schema` lists the declared columns; see [`Schema::open`].
-    Scan { table: Name },
+    Scan {
+        table: Name,
+    },
     /// A named view, already expanded: means exactly `body`. Kept for explanations.
-    View { name: Name, body: Box<Rel> },
+    View {
+        name: Name,
+        body: Box<Rel>,
+    },
     /// Literal rows.
-    Values { rows: Vec<Vec<Value>> },
+    Values {
+        rows: Vec<Vec<Value>>,
+    },
     /// Rows for which the predicate is true (not false, not null).
-    Filter { input: Box<Rel>, predicate: Expr },
+    Filter {
+        input: Box<Rel>,
+        predicate: Expr,
+    },
     /// Input columns, with these added at the end, or replaced in place where the name exists. All
     /// expressions see the input row, not each other.
-    Extend { input: Box<Rel>, columns: Vec<(Name, Expr)> },
+    Extend {
+        input: Box<Rel>,
+        columns: Vec<(Name, Expr)>,
+    },
     /// Only these.
-    Project { input: Box<Rel>, columns: Vec<(Name, Expr)> },
+    Project {
+        input: Box<Rel>,
+        columns: Vec<(Name, Expr)>,
+    },
     /// One row a distinct key (null is a key like any other), keys first. Without keys: exactly one row.
-    Aggregate { input: Box<Rel>, keys: Vec<(Name, Expr)>, aggregations: Vec<(Name, Aggregation)> },
+    Aggregate {
+        input: Box<Rel>,
+        keys: Vec<(Name, Expr)>,
+        aggregations: Vec<(Name, Aggregation)>,
+    },
     /// `on` pairs are equalities (left expression, right expression) under which null equals null.
     /// `condition`, if any, sees the columns of both sides (names are then distinct) and must be true too.
     /// Output: left columns, then right columns, renamed as `schema` says, position by position;
     /// semi and anti joins give one side's columns only.
-    Join { left: Box<Rel>, right: Box<Rel>, kind: JoinKind, on: Vec<(Expr, Expr)>, condition: Option<Expr> },
+    Join {
+        left: Box<Rel>,
+        right: Box<Rel>,
+        kind: JoinKind,
+        on: Vec<(Expr, Expr)>,
+        condition: Option<Expr>,
+    },
     /// All rows of all inputs; columns matched by name, absent ones null. `tag` adds a first column with
     /// the label of the input.
-    Union { inputs: Vec<Rel>, tag: Option<(Name, Vec<String>)> },
-    Sort { input: Box<Rel>, keys: Vec<SortKey> },
+    Union {
+        inputs: Vec<Rel>,
+        tag: Option<(Name, Vec<String>)>,
+    },
+    Sort {
+        input: Box<Rel>,
+        keys: Vec<SortKey>,
+    },
     /// At most `count` rows, after skipping `skip`.
-    Limit { input: Box<Rel>, skip: u64, count: u64 },
+    Limit {
+        input: Box<Rel>,
+        skip: u64,
+        count: u64,
+    },
     /// One row an element of each array in `columns` (zipped; the shorter padded with null); other columns
     /// repeated. A null array gives one row with null, an empty array none.
-    Unnest { input: Box<Rel>, columns: Vec<Name>, index: Option<Name> },
+    Unnest {
+        input: Box<Rel>,
+        columns: Vec<Name>,
+        index: Option<Name>,
+    },
 }
 
 impl Rel {
@@ -165,13 +205,17 @@ impl Rel {
     pub fn expressions(&self) -> Vec<&Expr> {
         match &self.kind {
             RelKind::Filter { predicate, .. } => vec![predicate],
-            RelKind::Extend { columns, .. } | RelKind::Project { columns, .. } => columns.iter().map(|c| &c.1).collect(),
+            RelKind::Extend { columns, .. } | RelKind::Project { columns, .. } => {
+                columns.iter().map(|c| &c.1).collect()
+            }
             RelKind::Aggregate { keys, aggregations, .. } => keys
                 .iter()
                 .map(|k| &k.1)
                 .chain(aggregations.iter().flat_map(|(_, a)| a.args.iter().chain(a.filter.as_ref())))
                 .collect(),
-            RelKind::Join { on, condition, .. } => on.iter().flat_map(|(l, r)| [l, r]).chain(condition.as_ref()).collect(),
+            RelKind::Join { on, condition, .. } => {
+                on.iter().flat_map(|(l, r)| [l, r]).chain(condition.as_ref()).collect()
+            }
             RelKind::Sort { keys, .. } => keys.iter().map(|k| &k.expr).collect(),
             _ => vec![],
         }
@@ -242,14 +286,23 @@ impl Rel {
     }
     /// At most `count` rows.
     pub fn limit(self, count: u64, span: Span) -> Rel {
-        Rel { schema: self.schema.clone(), kind: RelKind::Limit { input: Box::new(self), skip: 0, count }, span }
+        Rel {
+            schema: self.schema.clone(),
+            kind: RelKind::Limit { input: Box::new(self), skip: 0, count },
+            span,
+        }
     }
     /// In order.
     pub fn sort(self, keys: Vec<SortKey>, span: Span) -> Rel {
         Rel { schema: self.schema.clone(), kind: RelKind::Sort { input: Box::new(self), keys }, span }
     }
     /// Groups.
-    pub fn aggregate(self, keys: Vec<(Name, Expr)>, aggregations: Vec<(Name, Aggregation)>, span: Span) -> Rel {
+    pub fn aggregate(
+        self,
+        keys: Vec<(Name, Expr)>,
+        aggregations: Vec<(Name, Aggregation)>,
+        span: Span,
+    ) -> Rel {
         let mut columns: Vec<Column> = keys.iter().map(|(n, e)| output_column(&self.schema, n, e)).collect();
         columns.extend(aggregations.iter().map(|(n, a)| Column::new(n.clone(), a.ty)));
         Rel {

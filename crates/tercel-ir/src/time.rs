@@ -108,8 +108,7 @@ pub fn parse_datetime(text: &str) -> Option<i64> {
                 return None;
             }
             let n = |i: usize| i64::from(digits[i] - b'0');
-            let minutes =
-                (n(0) * 10 + n(1)) * 60 + if digits.len() == 4 { n(2) * 10 + n(3) } else { 0 };
+            let minutes = (n(0) * 10 + n(1)) * 60 + if digits.len() == 4 { n(2) * 10 + n(3) } else { 0 };
             t -= sign * minutes * TICKS_PER_MINUTE;
         }
     }

@@ -70,7 +70,9 @@ impl Value {
             Value::Null => J::Null,
             Value::Bool(b) => J::Bool(*b),
             Value::Long(n) => J::from(*n),
-            Value::Real(r) => serde_json::Number::from_f64(*r).map_or_else(|| J::String(real_text(*r)), J::Number),
+            Value::Real(r) => {
+                serde_json::Number::from_f64(*r).map_or_else(|| J::String(real_text(*r)), J::Number)
+            }
             Value::DateTime(t) => J::String(time::format_datetime(*t)),
             Value::TimeSpan(t) => J::String(time::format_timespan(*t)),
             Value::Str(s) => J::String(s.clone()),

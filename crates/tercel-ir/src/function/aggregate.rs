@@ -114,7 +114,9 @@ struct Sum {
 }
 impl Accumulator for Sum {
     fn update(&mut self, a: &[Value]) {
-        let Some(f) = a[0].as_f64().or(a[0].as_i64().map(|n| n as f64)).filter(|f| !f.is_nan()) else { return };
+        let Some(f) = a[0].as_f64().or(a[0].as_i64().map(|n| n as f64)).filter(|f| !f.is_nan()) else {
+            return;
+        };
         self.count += 1;
         self.real += f;
         self.int = self.int.wrapping_add(a[0].as_i64().unwrap_or(0));
@@ -214,7 +216,11 @@ impl Accumulator for Set {
         self.list.iter().map(|j| Value::Str(j.to_string())).collect()
     }
     fn finish(&mut self) -> Value {
-        if self.count { Value::Long(self.list.len() as i64) } else { Value::Dynamic(std::mem::take(&mut self.list).into()) }
+        if self.count {
+            Value::Long(self.list.len() as i64)
+        } else {
+            Value::Dynamic(std::mem::take(&mut self.list).into())
+        }
     }
 }
 
@@ -254,7 +260,10 @@ struct Pick {
 impl Accumulator for Pick {
     fn update(&mut self, a: &[Value]) {
         let empty = self.prefer && (a[0].is_null() || a[0] == Value::Str(String::new()));
-        if self.last || !self.any || (self.prefer && (self.value.is_null() || self.value == Value::Str(String::new())) && !empty) {
+        if self.last
+            || !self.any
+            || (self.prefer && (self.value.is_null() || self.value == Value::Str(String::new())) && !empty)
+        {
             self.value = a[0].clone();
             self.any = true;
         }
@@ -285,7 +294,8 @@ impl Accumulator for Values {
         self.0.state()
     }
     fn finish(&mut self) -> Value {
-        let mut texts: Vec<String> = self.0.list.iter().map(|j| Value::Dynamic(j.clone()).to_text()).collect();
+        let mut texts: Vec<String> =
+            self.0.list.iter().map(|j| Value::Dynamic(j.clone()).to_text()).collect();
         texts.sort();
         texts.truncate(100);
         Value::Str(texts.join("\n"))
@@ -315,19 +325,139 @@ fn avg_type(t: &[Type]) -> Result<Type, String> {
 }
 
 static AGGREGATES: &[AggregateFunction] = &[
-    AggregateFunction { name: "count", doc: "Rows.", signature: super::to_long, arity: (0, 0), kql: &["count"], sumo: &[], new: |_| Box::<Count>::default() },
-    AggregateFunction { name: "count_values", doc: "Rows in which the argument is not null.", signature: super::to_long, arity: (1, 1), kql: &[], sumo: &["count"], new: |_| Box::<CountValues>::default() },
-    AggregateFunction { name: "sum", doc: "Sum; nulls are skipped; 0 over nothing.", signature: sum_type, arity: (1, 1), kql: &["sum"], sumo: &["sum"], new: |t| Box::new(Sum { int: 0, real: 0.0, count: 0, ty: t[0], average: false }) },
-    AggregateFunction { name: "avg", doc: "Mean; nulls are skipped; null over nothing.", signature: avg_type, arity: (1, 1), kql: &["avg"], sumo: &["avg"], new: |t| Box::new(Sum { int: 0, real: 0.0, count: 0, ty: t[0], average: true }) },
-    AggregateFunction { name: "min", doc: "Least value; nulls are skipped.", signature: first_type, arity: (1, 1), kql: &["min"], sumo: &["min"], new: |_| Box::new(Extreme { want: Ordering::Less, best: None, answer: 0 }) },
-    AggregateFunction { name: "max", doc: "Greatest value; nulls are skipped.", signature: first_type, arity: (1, 1), kql: &["max"], sumo: &["max"], new: |_| Box::new(Extreme { want: Ordering::Greater, best: None, answer: 0 }) },
-    AggregateFunction { name: "arg_max", doc: "(key, value): the value of the row with the greatest key that is not null.", signature: |t| Ok(t[1]), arity: (2, 2), kql: &[], sumo: &[], new: |_| Box::new(Extreme { want: Ordering::Greater, best: None, answer: 1 }) },
-    AggregateFunction { name: "arg_min", doc: "(key, value): the value of the row with the least key that is not null.", signature: |t| Ok(t[1]), arity: (2, 2), kql: &[], sumo: &[], new: |_| Box::new(Extreme { want: Ordering::Less, best: None, answer: 1 }) },
-    AggregateFunction { name: "dcount", doc: "Distinct values that are not null, counted exactly.", signature: super::to_long, arity: (1, 2), kql: &["dcount", "count_distinct"], sumo: &["count_distinct"], new: |_| Box::new(set(true, false, usize::MAX)) },
-    AggregateFunction { name: "make_set", doc: "Array of the distinct values; arrays are opened, nulls skipped.", signature: super::to_dynamic, arity: (1, 2), kql: &["make_set", "makeset"], sumo: &[], new: |_| Box::new(set(false, true, LIST_CAP)) },
-    AggregateFunction { name: "make_list", doc: "Array of the values that are not null.", signature: super::to_dynamic, arity: (1, 2), kql: &["make_list", "makelist"], sumo: &[], new: |_| Box::new(List { list: vec![], cap: LIST_CAP }) },
-    AggregateFunction { name: "take_any", doc: "Any value; one that is not empty if there is one.", signature: first_type, arity: (1, 1), kql: &["take_any", "any"], sumo: &[], new: |_| Box::new(Pick { value: Value::Null, any: false, last: false, prefer: true }) },
-    AggregateFunction { name: "first", doc: "The first value in input order.", signature: first_type, arity: (1, 1), kql: &[], sumo: &["first"], new: |_| Box::new(Pick { value: Value::Null, any: false, last: false, prefer: false }) },
-    AggregateFunction { name: "last", doc: "The last value in input order.", signature: first_type, arity: (1, 1), kql: &[], sumo: &["last"], new: |_| Box::new(Pick { value: Value::Null, any: false, last: true, prefer: false }) },
-    AggregateFunction { name: "values", doc: "Distinct values as text, sorted, one a line, at most 100.", signature: super::to_string, arity: (1, 1), kql: &[], sumo: &["values"], new: |_| Box::new(Values(set(false, false, LIST_CAP))) },
+    AggregateFunction {
+        name: "count",
+        doc: "Rows.",
+        signature: super::to_long,
+        arity: (0, 0),
+        kql: &["count"],
+        sumo: &[],
+        new: |_| Box::<Count>::default(),
+    },
+    AggregateFunction {
+        name: "count_values",
+        doc: "Rows in which the argument is not null.",
+        signature: super::to_long,
+        arity: (1, 1),
+        kql: &[],
+        sumo: &["count"],
+        new: |_| Box::<CountValues>::default(),
+    },
+    AggregateFunction {
+        name: "sum",
+        doc: "Sum; nulls are skipped; 0 over nothing.",
+        signature: sum_type,
+        arity: (1, 1),
+        kql: &["sum"],
+        sumo: &["sum"],
+        new: |t| Box::new(Sum { int: 0, real: 0.0, count: 0, ty: t[0], average: false }),
+    },
+    AggregateFunction {
+        name: "avg",
+        doc: "Mean; nulls are skipped; null over nothing.",
+        signature: avg_type,
+        arity: (1, 1),
+        kql: &["avg"],
+        sumo: &["avg"],
+        new: |t| Box::new(Sum { int: 0, real: 0.0, count: 0, ty: t[0], average: true }),
+    },
+    AggregateFunction {
+        name: "min",
+        doc: "Least value; nulls are skipped.",
+        signature: first_type,
+        arity: (1, 1),
+        kql: &["min"],
+        sumo: &["min"],
+        new: |_| Box::new(Extreme { want: Ordering::Less, best: None, answer: 0 }),
+    },
+    AggregateFunction {
+        name: "max",
+        doc: "Greatest value; nulls are skipped.",
+        signature: first_type,
+        arity: (1, 1),
+        kql: &["max"],
+        sumo: &["max"],
+        new: |_| Box::new(Extreme { want: Ordering::Greater, best: None, answer: 0 }),
+    },
+    AggregateFunction {
+        name: "arg_max",
+        doc: "(key, value): the value of the row with the greatest key that is not null.",
+        signature: |t| Ok(t[1]),
+        arity: (2, 2),
+        kql: &[],
+        sumo: &[],
+        new: |_| Box::new(Extreme { want: Ordering::Greater, best: None, answer: 1 }),
+    },
+    AggregateFunction {
+        name: "arg_min",
+        doc: "(key, value): the value of the row with the least key that is not null.",
+        signature: |t| Ok(t[1]),
+        arity: (2, 2),
+        kql: &[],
+        sumo: &[],
+        new: |_| Box::new(Extreme { want: Ordering::Less, best: None, answer: 1 }),
+    },
+    AggregateFunction {
+        name: "dcount",
+        doc: "Distinct values that are not null, counted exactly.",
+        signature: super::to_long,
+        arity: (1, 2),
+        kql: &["dcount", "count_distinct"],
+        sumo: &["count_distinct"],
+        new: |_| Box::new(set(true, false, usize::MAX)),
+    },
+    AggregateFunction {
+        name: "make_set",
+        doc: "Array of the distinct values; arrays are opened, nulls skipped.",
+        signature: super::to_dynamic,
+        arity: (1, 2),
+        kql: &["make_set", "makeset"],
+        sumo: &[],
+        new: |_| Box::new(set(false, true, LIST_CAP)),
+    },
+    AggregateFunction {
+        name: "make_list",
+        doc: "Array of the values that are not null.",
+        signature: super::to_dynamic,
+        arity: (1, 2),
+        kql: &["make_list", "makelist"],
+        sumo: &[],
+        new: |_| Box::new(List { list: vec![], cap: LIST_CAP }),
+    },
+    AggregateFunction {
+        name: "take_any",
+        doc: "Any value; one that is not empty if there is one.",
+        signature: first_type,
+        arity: (1, 1),
+        kql: &["take_any", "any"],
+        sumo: &[],
+        new: |_| Box::new(Pick { value: Value::Null, any: false, last: false, prefer: true }),
+    },
+    AggregateFunction {
+        name: "first",
+        doc: "The first value in input order.",
+        signature: first_type,
+        arity: (1, 1),
+        kql: &[],
+        sumo: &["first"],
+        new: |_| Box::new(Pick { value: Value::Null, any: false, last: false, prefer: false }),
+    },
+    AggregateFunction {
+        name: "last",
+        doc: "The last value in input order.",
+        signature: first_type,
+        arity: (1, 1),
+        kql: &[],
+        sumo: &["last"],
+        new: |_| Box::new(Pick { value: Value::Null, any: false, last: true, prefer: false }),
+    },
+    AggregateFunction {
+        name: "values",
+        doc: "Distinct values as text, sorted, one a line, at most 100.",
+        signature: super::to_string,
+        arity: (1, 1),
+        kql: &[],
+        sumo: &["values"],
+        new: |_| Box::new(Values(set(false, false, LIST_CAP))),
+    },
 ];

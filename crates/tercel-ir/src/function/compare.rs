@@ -17,7 +17,9 @@ pub(crate) fn order(a: &Value, b: &Value) -> Option<Ordering> {
         (Dynamic(_), Dynamic(_)) => None,
         (Dynamic(_), Str(y)) => Some(a.text().as_ref().cmp(y)),
         (Str(x), Dynamic(_)) => Some(x.as_str().cmp(b.text().as_ref())),
-        (Dynamic(_), _) => order(&a.clone().coerce(b.ty()), b).filter(|_| !a.clone().coerce(b.ty()).is_null()),
+        (Dynamic(_), _) => {
+            order(&a.clone().coerce(b.ty()), b).filter(|_| !a.clone().coerce(b.ty()).is_null())
+        }
         (_, Dynamic(_)) => order(b, a).map(Ordering::reverse),
         _ => None,
     }
@@ -69,31 +71,102 @@ fn coalesce_type(t: &[Type]) -> Result<Type, String> {
 
 /// The entries of this group.
 pub(super) static FUNCTIONS: &[Function] = &[
-    function!("eq", (2, 2), comparable, kql ["=="], sumo ["="], |a, _| equal(a),
-        "Equal; case-sensitive for text. False if exactly one side is null, null if both are."),
-    function!("ne", (2, 2), comparable, kql ["!="], sumo ["!="], |a, _| match equal(a) {
-        Value::Bool(b) => Value::Bool(!b),
-        v => v,
-    }, "Not equal. True if exactly one side is null, null if both are."),
-    function!("lt", (2, 2), comparable, kql ["<"], sumo ["<"], |a, _| ordered(a, Ordering::is_lt), "Less; null with a null."),
-    function!("le", (2, 2), comparable, kql ["<="], sumo ["<="], |a, _| ordered(a, Ordering::is_le), "Less or equal; null with a null."),
-    function!("gt", (2, 2), comparable, kql [">"], sumo [">"], |a, _| ordered(a, Ordering::is_gt), "Greater; null with a null."),
-    function!("ge", (2, 2), comparable, kql [">="], sumo [">="], |a, _| ordered(a, Ordering::is_ge), "Greater or equal; null with a null."),
+    function!(
+        "eq",
+        (2, 2),
+        comparable,
+        kql["=="],
+        sumo["="],
+        |a, _| equal(a),
+        "Equal; case-sensitive for text. False if exactly one side is null, null if both are."
+    ),
+    function!(
+        "ne",
+        (2, 2),
+        comparable,
+        kql["!="],
+        sumo["!="],
+        |a, _| match equal(a) {
+            Value::Bool(b) => Value::Bool(!b),
+            v => v,
+        },
+        "Not equal. True if exactly one side is null, null if both are."
+    ),
+    function!(
+        "lt",
+        (2, 2),
+        comparable,
+        kql["<"],
+        sumo["<"],
+        |a, _| ordered(a, Ordering::is_lt),
+        "Less; null with a null."
+    ),
+    function!(
+        "le",
+        (2, 2),
+        comparable,
+        kql["<="],
+        sumo["<="],
+        |a, _| ordered(a, Ordering::is_le),
+        "Less or equal; null with a null."
+    ),
+    function!(
+        "gt",
+        (2, 2),
+        comparable,
+        kql[">"],
+        sumo[">"],
+        |a, _| ordered(a, Ordering::is_gt),
+        "Greater; null with a null."
+    ),
+    function!(
+        "ge",
+        (2, 2),
+        comparable,
+        kql[">="],
+        sumo[">="],
+        |a, _| ordered(a, Ordering::is_ge),
+        "Greater or equal; null with a null."
+    ),
     function!("eq_ci", (2, 2), string_predicate, kql ["=~"], sumo [],
         |a, _| Value::Bool(super::string::fold(&text(a, 0)) == super::string::fold(&text(a, 1))),
         "Equal text, ignoring case."),
-    function!("in", (1, ANY), to_bool, kql ["in"], sumo ["in"],
-        |a, _| if is_null(&a[0]) { Value::Bool(false) } else { member(a, |x, y| order(x, y) == Some(Ordering::Equal)) },
-        "Whether the first argument equals one of the others; a dynamic array counts as its elements. False for null."),
+    function!(
+        "in",
+        (1, ANY),
+        to_bool,
+        kql["in"],
+        sumo["in"],
+        |a, _| if is_null(&a[0]) {
+            Value::Bool(false)
+        } else {
+            member(a, |x, y| order(x, y) == Some(Ordering::Equal))
+        },
+        "Whether the first argument equals one of the others; a dynamic array counts as its elements. False for null."
+    ),
     function!("in_ci", (1, ANY), to_bool, kql ["in~"], sumo [],
         |a, _| member(a, |x, y| super::string::fold(&x.text()) == super::string::fold(&y.text())),
         "Text membership, ignoring case."),
-    function!("isnull", (1, 1), to_bool, kql ["isnull"], sumo ["isnull"], |a, _| Value::Bool(is_null(&a[0])),
-        "Whether the value is null. In KQL a string never is; its front end folds that."),
+    function!(
+        "isnull",
+        (1, 1),
+        to_bool,
+        kql["isnull"],
+        sumo["isnull"],
+        |a, _| Value::Bool(is_null(&a[0])),
+        "Whether the value is null. In KQL a string never is; its front end folds that."
+    ),
     function!("isnotnull", (1, 1), to_bool, kql ["isnotnull", "notnull"], sumo [], |a, _| Value::Bool(!is_null(&a[0])),
         "Whether the value is not null."),
-    function!("isempty", (1, 1), to_bool, kql ["isempty"], sumo ["isempty"],
-        |a, _| Value::Bool(is_null(&a[0]) || a[0].text().is_empty()), "Whether the value is null or \"\"."),
+    function!(
+        "isempty",
+        (1, 1),
+        to_bool,
+        kql["isempty"],
+        sumo["isempty"],
+        |a, _| Value::Bool(is_null(&a[0]) || a[0].text().is_empty()),
+        "Whether the value is null or \"\"."
+    ),
     function!("isnotempty", (1, 1), to_bool, kql ["isnotempty", "notempty"], sumo [],
         |a, _| Value::Bool(!is_null(&a[0]) && !a[0].text().is_empty()), "Whether the value is neither null nor \"\"."),
     function!("isblank", (1, 1), to_bool, kql [], sumo ["isblank"],

@@ -80,9 +80,25 @@ fn or_null<T>(v: Option<T>, f: fn(T) -> Value) -> Value {
 
 /// The entries of this group.
 pub(super) static FUNCTIONS: &[Function] = &[
-    function!("tostring", (1, 1), to_string, kql ["tostring"], sumo ["tostring"], |a, _| Value::Str(a[0].to_text()), "As text; \"\" for null."),
+    function!(
+        "tostring",
+        (1, 1),
+        to_string,
+        kql["tostring"],
+        sumo["tostring"],
+        |a, _| Value::Str(a[0].to_text()),
+        "As text; \"\" for null."
+    ),
     function!("text_or_null", (1, 1), to_string, kql [], sumo [], |a, _| if a[0].is_null() { Value::Null } else { Value::Str(a[0].to_text()) }, "As text; null stays null."),
-    function!("tolong", (1, 1), to_long, kql ["tolong"], sumo ["tolong"], |a, _| or_null(long(&a[0]), Value::Long), "As a 64-bit integer; hexadecimal text with 0x is read."),
+    function!(
+        "tolong",
+        (1, 1),
+        to_long,
+        kql["tolong"],
+        sumo["tolong"],
+        |a, _| or_null(long(&a[0]), Value::Long),
+        "As a 64-bit integer; hexadecimal text with 0x is read."
+    ),
     function!("toint", (1, 1), int_type, kql ["toint"], sumo ["toint", "int"], |a, _| or_null(long(&a[0]).filter(|n| i32::try_from(*n).is_ok()), Value::Long), "As a 32-bit integer."),
     function!("todouble", (1, 1), to_real, kql ["todouble", "toreal"], sumo ["num", "number", "double"], |a, _| or_null(real(&a[0]), Value::Real), "As a floating-point number."),
     function!("tobool", (1, 1), to_bool, kql ["tobool", "toboolean"], sumo [], |a, _| or_null(boolean(&a[0]), Value::Bool), "true, false, 1, 0 or a number as a boolean."),

@@ -31,7 +31,9 @@ fn member(a: &[Value]) -> Value {
             let at = if *i < 0 { *i + items.len() as i64 } else { *i };
             wrap(usize::try_from(at).ok().and_then(|i| items.get(i).cloned()))
         }
-        (Value::Str(_) | Value::Dynamic(J::String(_)), J::Object(m)) => wrap(m.get(text(a, 1).as_ref()).cloned()),
+        (Value::Str(_) | Value::Dynamic(J::String(_)), J::Object(m)) => {
+            wrap(m.get(text(a, 1).as_ref()).cloned())
+        }
         _ => Value::Null,
     }
 }
@@ -88,7 +90,9 @@ impl Value {
             Value::Dynamic(J::Null) => Value::Null,
             Value::Dynamic(J::Bool(b)) => Value::Bool(b),
             Value::Dynamic(J::String(s)) => Value::Str(s),
-            Value::Dynamic(J::Number(n)) => n.as_i64().map_or_else(|| Value::Real(n.as_f64().unwrap_or(f64::NAN)), Value::Long),
+            Value::Dynamic(J::Number(n)) => {
+                n.as_i64().map_or_else(|| Value::Real(n.as_f64().unwrap_or(f64::NAN)), Value::Long)
+            }
             v => v,
         }
     }

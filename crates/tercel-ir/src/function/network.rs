@@ -77,7 +77,11 @@ fn address_class(s: &str) -> &'static str {
         Ok(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some() => "FourToSixMapping",
         Ok(IpAddr::V6(ip)) if ip.segments()[..2] == [0x2001, 0] => "Teredo",
         Ok(IpAddr::V6(ip)) if ip.is_unique_local() || ip.is_unicast_link_local() => "Private",
-        Ok(IpAddr::V6(ip)) if ip.is_multicast() || ip.is_unspecified() || ip.segments()[..2] == [0x2001, 0xdb8] => "Reserved",
+        Ok(IpAddr::V6(ip))
+            if ip.is_multicast() || ip.is_unspecified() || ip.segments()[..2] == [0x2001, 0xdb8] =>
+        {
+            "Reserved"
+        }
         Ok(IpAddr::V6(_)) => "Public",
     }
 }
@@ -93,8 +97,14 @@ fn geo(ip: &str, db: &maxminddb::Reader<Vec<u8>>) -> Option<serde_json::Value> {
         }
     };
     // Two record shapes occur: MaxMind's nested one, and flat country codes.
-    put("country", found.get("country").and_then(name).or_else(|| found.get("country_code").cloned())
-        .or_else(|| found.pointer("/country/iso_code").cloned()));
+    put(
+        "country",
+        found
+            .get("country")
+            .and_then(name)
+            .or_else(|| found.get("country_code").cloned())
+            .or_else(|| found.pointer("/country/iso_code").cloned()),
+    );
     put("state", found.pointer("/subdivisions/0").and_then(name));
     put("city", found.get("city").and_then(name));
     put("latitude", found.pointer("/location/latitude").cloned());
@@ -118,7 +128,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function!("ipv4_is_match", (2, 2), to_bool, kql ["ipv4_is_match"], sumo [], |a, _| {
         opt(v4net(&text(a, 0)).zip(v4net(&text(a, 1))).map(|(x, y)| { let n = x.prefix_len().min(y.prefix_len()); Ipv4Net::new(x.addr(), n).ok().map(|v| v.trunc()) == Ipv4Net::new(y.addr(), n).ok().map(|v| v.trunc()) }))
     }, "Whether two IPv4 addresses agree under the shorter mask."),
-    function!("parse_ipv4", (1, 1), to_long, kql ["parse_ipv4"], sumo ["ipv4tonumber"], |a, _| v4net(&text(a, 0)).map_or(Value::Null, |n| Value::Long(i64::from(u32::from(n.addr())))), "An IPv4 address as a number."),
+    function!(
+        "parse_ipv4",
+        (1, 1),
+        to_long,
+        kql["parse_ipv4"],
+        sumo["ipv4tonumber"],
+        |a, _| v4net(&text(a, 0)).map_or(Value::Null, |n| Value::Long(i64::from(u32::from(n.addr())))),
+        "An IPv4 address as a number."
+    ),
     function!("ip_in_cidr", (2, 2), string_predicate, kql [], sumo [], |a, _| {
         Value::Bool(text(a, 0).trim().parse::<IpAddr>().ok().zip(anynet(&text(a, 1))).is_some_and(|(ip, n)| n.contains(&ip)))
     }, "Whether an IPv4 or IPv6 address lies in a CIDR range; false when it is no address."),

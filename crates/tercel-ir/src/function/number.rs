@@ -13,7 +13,8 @@ fn arithmetic(t: &[Type], op: char) -> Result<Type, String> {
         ('/', TimeSpan, TimeSpan) => Real,
         ('*', TimeSpan, n) | ('*', n, TimeSpan) | ('/', TimeSpan, n) if n.is_number() => TimeSpan,
         (_, Int | Long | Dynamic, Int | Long | Dynamic) => Long,
-        (_, Real | Decimal, Int | Long | Real | Decimal | Dynamic) | (_, Int | Long | Dynamic, Real | Decimal) => Real,
+        (_, Real | Decimal, Int | Long | Real | Decimal | Dynamic)
+        | (_, Int | Long | Dynamic, Real | Decimal) => Real,
         (_, a, b) => return Err(format!("`{op}` is not defined for {a} and {b}")),
     })
 }
@@ -31,8 +32,16 @@ fn apply(op: char, a: &Value, b: &Value) -> Value {
     let wrap = |v: Option<i64>, f: fn(i64) -> Value| v.map_or(Value::Null, f);
     match (a, b) {
         (DateTime(x), DateTime(y)) => wrap(int(*x, *y), TimeSpan),
-        (DateTime(x), TimeSpan(y)) | (TimeSpan(x), DateTime(y)) => wrap(int(*x, *y).filter(|t| (0..=crate::time::MAX).contains(t)), DateTime),
-        (TimeSpan(x), TimeSpan(y)) if op == '/' => if *y == 0 { Value::Null } else { Value::Real(*x as f64 / *y as f64) },
+        (DateTime(x), TimeSpan(y)) | (TimeSpan(x), DateTime(y)) => {
+            wrap(int(*x, *y).filter(|t| (0..=crate::time::MAX).contains(t)), DateTime)
+        }
+        (TimeSpan(x), TimeSpan(y)) if op == '/' => {
+            if *y == 0 {
+                Value::Null
+            } else {
+                Value::Real(*x as f64 / *y as f64)
+            }
+        }
         (TimeSpan(x), TimeSpan(y)) => wrap(int(*x, *y), TimeSpan),
         (TimeSpan(x), n) | (n, TimeSpan(x)) => match n.as_f64() {
             Some(f) if op == '*' => Value::TimeSpan((*x as f64 * f) as i64),
@@ -42,8 +51,16 @@ fn apply(op: char, a: &Value, b: &Value) -> Value {
         (Long(x), Long(y)) => wrap(int(*x, *y), Long),
         _ => match (a.as_f64(), b.as_f64()) {
             (Some(x), Some(y)) => {
-                if let (Some(x), Some(y)) = (a.as_i64(), b.as_i64()) { return wrap(int(x, y), Long) }
-                Value::Real(match op { '+' => x + y, '-' => x - y, '*' => x * y, '/' => x / y, _ => x.rem_euclid(y) })
+                if let (Some(x), Some(y)) = (a.as_i64(), b.as_i64()) {
+                    return wrap(int(x, y), Long);
+                }
+                Value::Real(match op {
+                    '+' => x + y,
+                    '-' => x - y,
+                    '*' => x * y,
+                    '/' => x / y,
+                    _ => x.rem_euclid(y),
+                })
             }
             _ => Value::Null,
         },
@@ -75,7 +92,11 @@ fn bin_type(t: &[Type]) -> Result<Type, String> {
 }
 
 fn same(t: &[Type]) -> Result<Type, String> {
-    if t[0].is_number() || matches!(t[0], Type::TimeSpan | Type::Dynamic) { Ok(t[0]) } else { Err(format!("expects a number, not {}", t[0])) }
+    if t[0].is_number() || matches!(t[0], Type::TimeSpan | Type::Dynamic) {
+        Ok(t[0])
+    } else {
+        Err(format!("expects a number, not {}", t[0]))
+    }
 }
 fn first_type(t: &[Type]) -> Result<Type, String> {
     Ok(if t.iter().any(|t| *t == Type::Real) { Type::Real } else { t[0] })
@@ -95,35 +116,126 @@ fn real1(a: &[Value], f: fn(f64) -> f64) -> Value {
 
 /// The entries of this group.
 pub(super) static FUNCTIONS: &[Function] = &[
-    function!("add", (2, 2), |t| arithmetic(t, '+'), kql ["+"], sumo ["+"], |a, _| apply('+', &a[0], &a[1]), "Sum; also datetime + timespan."),
-    function!("sub", (2, 2), |t| arithmetic(t, '-'), kql ["-"], sumo ["-"], |a, _| apply('-', &a[0], &a[1]), "Difference; datetime - datetime is a timespan."),
-    function!("mul", (2, 2), |t| arithmetic(t, '*'), kql ["*"], sumo ["*"], |a, _| apply('*', &a[0], &a[1]), "Product."),
+    function!(
+        "add",
+        (2, 2),
+        |t| arithmetic(t, '+'),
+        kql["+"],
+        sumo["+"],
+        |a, _| apply('+', &a[0], &a[1]),
+        "Sum; also datetime + timespan."
+    ),
+    function!(
+        "sub",
+        (2, 2),
+        |t| arithmetic(t, '-'),
+        kql["-"],
+        sumo["-"],
+        |a, _| apply('-', &a[0], &a[1]),
+        "Difference; datetime - datetime is a timespan."
+    ),
+    function!(
+        "mul",
+        (2, 2),
+        |t| arithmetic(t, '*'),
+        kql["*"],
+        sumo["*"],
+        |a, _| apply('*', &a[0], &a[1]),
+        "Product."
+    ),
     function!("div", (2, 2), |t| arithmetic(t, '/'), kql ["/"], sumo [], |a, _| apply('/', &a[0], &a[1]), "Quotient; integers truncate, an integer by zero is null."),
     function!("div_real", (2, 2), to_real, kql [], sumo ["/"], |a, _| match (a[0].as_f64(), a[1].as_f64()) { (Some(x), Some(y)) => Value::Real(x / y), _ => Value::Null }, "Quotient of reals; by zero infinite."),
-    function!("mod", (2, 2), |t| arithmetic(t, '%'), kql ["%"], sumo ["%"], |a, _| apply('%', &a[0], &a[1]), "Remainder, never negative."),
+    function!(
+        "mod",
+        (2, 2),
+        |t| arithmetic(t, '%'),
+        kql["%"],
+        sumo["%"],
+        |a, _| apply('%', &a[0], &a[1]),
+        "Remainder, never negative."
+    ),
     function!("neg", (1, 1), same, kql [], sumo [], |a, _| match &a[0] {
         Value::Long(n) => n.checked_neg().map_or(Value::Null, Value::Long),
         Value::TimeSpan(n) => n.checked_neg().map_or(Value::Null, Value::TimeSpan),
         v => v.as_f64().map_or(Value::Null, |x| Value::Real(-x)),
     }, "Sign changed."),
     function!("bin", (2, 2), bin_type, kql ["bin", "floor"], sumo [], |a, _| bin(&a[0], &a[1]), "Rounded down to a multiple of the second argument."),
-    function!("abs", (1, 1), same, kql ["abs"], sumo ["abs"], |a, _| match &a[0] {
-        Value::Long(n) => n.checked_abs().map_or(Value::Null, Value::Long),
-        Value::TimeSpan(n) => n.checked_abs().map_or(Value::Null, Value::TimeSpan),
-        v => v.as_f64().map_or(Value::Null, |x| Value::Real(x.abs())),
-    }, "Without sign."),
-    function!("round", (1, 2), to_real, kql ["round"], sumo ["round"], |a, _| {
-        let d = a.get(1).and_then(Value::as_i64).unwrap_or(0).clamp(-300, 300) as i32;
-        a[0].as_f64().map_or(Value::Null, |x| Value::Real((x * 10f64.powi(d)).round() / 10f64.powi(d)))
-    }, "Rounded to a number of decimal places."),
-    function!("ceiling", (1, 1), to_real, kql ["ceiling"], sumo ["ceil"], |a, _| real1(a, f64::ceil), "Rounded up."),
+    function!(
+        "abs",
+        (1, 1),
+        same,
+        kql["abs"],
+        sumo["abs"],
+        |a, _| match &a[0] {
+            Value::Long(n) => n.checked_abs().map_or(Value::Null, Value::Long),
+            Value::TimeSpan(n) => n.checked_abs().map_or(Value::Null, Value::TimeSpan),
+            v => v.as_f64().map_or(Value::Null, |x| Value::Real(x.abs())),
+        },
+        "Without sign."
+    ),
+    function!(
+        "round",
+        (1, 2),
+        to_real,
+        kql["round"],
+        sumo["round"],
+        |a, _| {
+            let d = a.get(1).and_then(Value::as_i64).unwrap_or(0).clamp(-300, 300) as i32;
+            a[0].as_f64().map_or(Value::Null, |x| Value::Real((x * 10f64.powi(d)).round() / 10f64.powi(d)))
+        },
+        "Rounded to a number of decimal places."
+    ),
+    function!(
+        "ceiling",
+        (1, 1),
+        to_real,
+        kql["ceiling"],
+        sumo["ceil"],
+        |a, _| real1(a, f64::ceil),
+        "Rounded up."
+    ),
     function!("floor_real", (1, 1), to_real, kql [], sumo ["floor"], |a, _| real1(a, f64::floor), "Rounded down."),
-    function!("sqrt", (1, 1), to_real, kql ["sqrt"], sumo ["sqrt"], |a, _| real1(a, f64::sqrt), "Square root."),
-    function!("log", (1, 1), to_real, kql ["log"], sumo ["log"], |a, _| real1(a, f64::ln), "Natural logarithm."),
-    function!("exp", (1, 1), to_real, kql ["exp"], sumo ["exp"], |a, _| real1(a, f64::exp), "e to a power."),
-    function!("pow", (2, 2), to_real, kql ["pow"], sumo ["pow"], |a, _| match (a[0].as_f64(), a[1].as_f64()) { (Some(x), Some(y)) => Value::Real(x.powf(y)), _ => Value::Null }, "A power."),
-    function!("max_of", (1, ANY), first_type, kql ["max_of"], sumo ["max"], |a, _| pick(a, std::cmp::Ordering::Greater), "The greatest argument that is not null."),
-    function!("min_of", (1, ANY), first_type, kql ["min_of"], sumo ["min"], |a, _| pick(a, std::cmp::Ordering::Less), "The least argument that is not null."),
+    function!("sqrt", (1, 1), to_real, kql["sqrt"], sumo["sqrt"], |a, _| real1(a, f64::sqrt), "Square root."),
+    function!(
+        "log",
+        (1, 1),
+        to_real,
+        kql["log"],
+        sumo["log"],
+        |a, _| real1(a, f64::ln),
+        "Natural logarithm."
+    ),
+    function!("exp", (1, 1), to_real, kql["exp"], sumo["exp"], |a, _| real1(a, f64::exp), "e to a power."),
+    function!(
+        "pow",
+        (2, 2),
+        to_real,
+        kql["pow"],
+        sumo["pow"],
+        |a, _| match (a[0].as_f64(), a[1].as_f64()) {
+            (Some(x), Some(y)) => Value::Real(x.powf(y)),
+            _ => Value::Null,
+        },
+        "A power."
+    ),
+    function!(
+        "max_of",
+        (1, ANY),
+        first_type,
+        kql["max_of"],
+        sumo["max"],
+        |a, _| pick(a, std::cmp::Ordering::Greater),
+        "The greatest argument that is not null."
+    ),
+    function!(
+        "min_of",
+        (1, ANY),
+        first_type,
+        kql["min_of"],
+        sumo["min"],
+        |a, _| pick(a, std::cmp::Ordering::Less),
+        "The least argument that is not null."
+    ),
     function!("binary_and", (2, 2), to_long, kql ["binary_and"], sumo [], |a, _| match (a[0].as_i64(), a[1].as_i64()) { (Some(x), Some(y)) => Value::Long(x & y), _ => Value::Null }, "Bitwise and."),
     function!("binary_or", (2, 2), to_long, kql ["binary_or"], sumo [], |a, _| match (a[0].as_i64(), a[1].as_i64()) { (Some(x), Some(y)) => Value::Long(x | y), _ => Value::Null }, "Bitwise or."),
 ];

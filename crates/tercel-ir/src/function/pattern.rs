@@ -16,7 +16,11 @@ const REGEX_LIMIT: usize = 10 << 20;
 /// # Errors
 /// The regex crate's own words.
 pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(REGEX_LIMIT).dfa_size_limit(REGEX_LIMIT).build().map_err(|e| e.to_string())
+    regex::RegexBuilder::new(pattern)
+        .size_limit(REGEX_LIMIT)
+        .dfa_size_limit(REGEX_LIMIT)
+        .build()
+        .map_err(|e| e.to_string())
 }
 
 thread_local! {
@@ -62,7 +66,11 @@ pub fn has_term(haystack: &str, needle: &str, before: bool, after: bool) -> bool
 
 fn has(a: &[Value], before: bool, after: bool, cs: bool) -> Value {
     let (h, n) = (text(a, 0), text(a, 1));
-    Value::Bool(if cs { has_term(&h, &n, before, after) } else { has_term(&fold(&h), &fold(&n), before, after) })
+    Value::Bool(if cs {
+        has_term(&h, &n, before, after)
+    } else {
+        has_term(&fold(&h), &fold(&n), before, after)
+    })
 }
 
 /// The needles of `has_any`/`has_all`: arguments after the first, arrays opened.

@@ -9,7 +9,15 @@ pub fn fold(s: &str) -> String {
     if s.is_ascii() {
         return s.to_ascii_lowercase();
     }
-    s.chars().map(|c| { let mut l = c.to_lowercase(); match (l.next(), l.next()) { (Some(x), None) => x, _ => c } }).collect()
+    s.chars()
+        .map(|c| {
+            let mut l = c.to_lowercase();
+            match (l.next(), l.next()) {
+                (Some(x), None) => x,
+                _ => c,
+            }
+        })
+        .collect()
 }
 
 /// Characters `[start, start+len)` of a text; a negative start counts from the end.
@@ -75,7 +83,9 @@ pub fn base64_encode(data: &[u8]) -> String {
     const T: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(data.len().div_ceil(3) * 4);
     for c in data.chunks(3) {
-        let n = u32::from(c[0]) << 16 | u32::from(*c.get(1).unwrap_or(&0)) << 8 | u32::from(*c.get(2).unwrap_or(&0));
+        let n = u32::from(c[0]) << 16
+            | u32::from(*c.get(1).unwrap_or(&0)) << 8
+            | u32::from(*c.get(2).unwrap_or(&0));
         for i in 0..4 {
             out.push(if i <= c.len() { T[(n >> (18 - 6 * i) & 63) as usize] as char } else { '=' });
         }
@@ -92,7 +102,9 @@ fn decoded(s: &str) -> Value {
 
 fn index_of(s: &str, needle: &str, from: i64) -> i64 {
     let from = from.max(0) as usize;
-    let Some((at, _)) = s.char_indices().map(Some).chain([Some((s.len(), ' '))]).flatten().nth(from) else { return -1 };
+    let Some((at, _)) = s.char_indices().map(Some).chain([Some((s.len(), ' '))]).flatten().nth(from) else {
+        return -1;
+    };
     s[at..].find(needle).map_or(-1, |i| s[..at + i].chars().count() as i64)
 }
 
@@ -110,13 +122,44 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |a, _| Value::Bool(fold(&text(a, 0)).ends_with(&fold(&text(a, 1)))), "Suffix, ignoring case."),
     function!("endswith_cs", (2, 2), string_predicate, kql ["endswith_cs"], sumo [],
         |a, _| Value::Bool(text(a, 0).ends_with(text(a, 1).as_ref())), "Suffix, case-sensitive."),
-    function!("tolower", (1, 1), to_string, kql ["tolower"], sumo ["tolowercase"], |a, _| Value::Str(text(a, 0).to_lowercase()), "Lower case."),
-    function!("toupper", (1, 1), to_string, kql ["toupper"], sumo ["touppercase"], |a, _| Value::Str(text(a, 0).to_uppercase()), "Upper case."),
-    function!("strcat", (1, ANY), to_string, kql ["strcat"], sumo ["concat"],
-        |a, _| Value::Str(a.iter().map(|v| v.to_text()).collect()), "All arguments as text, one after the other."),
+    function!(
+        "tolower",
+        (1, 1),
+        to_string,
+        kql["tolower"],
+        sumo["tolowercase"],
+        |a, _| Value::Str(text(a, 0).to_lowercase()),
+        "Lower case."
+    ),
+    function!(
+        "toupper",
+        (1, 1),
+        to_string,
+        kql["toupper"],
+        sumo["touppercase"],
+        |a, _| Value::Str(text(a, 0).to_uppercase()),
+        "Upper case."
+    ),
+    function!(
+        "strcat",
+        (1, ANY),
+        to_string,
+        kql["strcat"],
+        sumo["concat"],
+        |a, _| Value::Str(a.iter().map(|v| v.to_text()).collect()),
+        "All arguments as text, one after the other."
+    ),
     function!("strcat_delim", (2, ANY), to_string, kql ["strcat_delim"], sumo [],
         |a, _| Value::Str(a[1..].iter().map(Value::to_text).collect::<Vec<_>>().join(&text(a, 0))), "The arguments after the first, joined by the first."),
-    function!("strlen", (1, 1), to_long, kql ["strlen"], sumo ["length"], |a, _| Value::Long(text(a, 0).chars().count() as i64), "Length in characters."),
+    function!(
+        "strlen",
+        (1, 1),
+        to_long,
+        kql["strlen"],
+        sumo["length"],
+        |a, _| Value::Long(text(a, 0).chars().count() as i64),
+        "Length in characters."
+    ),
     function!("substring", (2, 3), to_string, kql ["substring"], sumo [],
         |a, _| a[1].as_i64().map_or(Value::str(""), |i| Value::Str(substring(&text(a, 0), i, a.get(2).map(|v| v.as_i64().unwrap_or(0))))),
         "Characters from a 0-based start, of a length."),
@@ -124,9 +167,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |a, _| a[1].as_i64().map_or(Value::str(""), |i| Value::Str(substring(&text(a, 0), i, a.get(2).and_then(Value::as_i64).map(|e| e.saturating_sub(i))))),
         "Characters from a 0-based start up to, not including, an end."),
     function!("trim_blanks", (1, 1), to_string, kql [], sumo ["trim"], |a, _| Value::str(text(a, 0).trim()), "Without blanks at either end."),
-    function!("replace_string", (3, 3), to_string, kql ["replace_string"], sumo ["replace"],
-        |a, _| if text(a, 1).is_empty() { Value::str(text(a, 0)) } else { Value::Str(text(a, 0).replace(text(a, 1).as_ref(), &text(a, 2))) },
-        "Every occurrence of a text replaced."),
+    function!(
+        "replace_string",
+        (3, 3),
+        to_string,
+        kql["replace_string"],
+        sumo["replace"],
+        |a, _| if text(a, 1).is_empty() {
+            Value::str(text(a, 0))
+        } else {
+            Value::Str(text(a, 0).replace(text(a, 1).as_ref(), &text(a, 2)))
+        },
+        "Every occurrence of a text replaced."
+    ),
     function!("indexof", (2, 3), to_long, kql ["indexof"], sumo [],
         |a, _| Value::Long(index_of(&text(a, 0), &text(a, 1), a.get(2).and_then(Value::as_i64).unwrap_or(0))), "0-based place of a text, -1 if absent."),
     function!("split", (2, 3), to_dynamic, kql ["split"], sumo [], |a, _| {
@@ -139,9 +192,33 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
     }, "Parts of a text between delimiters, as an array; with an index, the array of that one part."),
     function!("reverse", (1, 1), to_string, kql ["reverse"], sumo [], |a, _| Value::Str(text(a, 0).chars().rev().collect()), "Characters in reverse."),
-    function!("url_decode", (1, 1), to_string, kql ["url_decode"], sumo ["urldecode"], |a, _| Value::Str(percent_decode(&text(a, 0))), "Percent-decoded text."),
-    function!("base64_decode_tostring", (1, 1), to_string, kql ["base64_decode_tostring"], sumo ["base64decode"], |a, _| decoded(&text(a, 0)), "Base64 to UTF-8 text; \"\" when it is not that."),
-    function!("base64_encode_tostring", (1, 1), to_string, kql ["base64_encode_tostring"], sumo ["base64encode"], |a, _| Value::Str(base64_encode(text(a, 0).as_bytes())), "UTF-8 text to base64."),
+    function!(
+        "url_decode",
+        (1, 1),
+        to_string,
+        kql["url_decode"],
+        sumo["urldecode"],
+        |a, _| Value::Str(percent_decode(&text(a, 0))),
+        "Percent-decoded text."
+    ),
+    function!(
+        "base64_decode_tostring",
+        (1, 1),
+        to_string,
+        kql["base64_decode_tostring"],
+        sumo["base64decode"],
+        |a, _| decoded(&text(a, 0)),
+        "Base64 to UTF-8 text; \"\" when it is not that."
+    ),
+    function!(
+        "base64_encode_tostring",
+        (1, 1),
+        to_string,
+        kql["base64_encode_tostring"],
+        sumo["base64encode"],
+        |a, _| Value::Str(base64_encode(text(a, 0).as_bytes())),
+        "UTF-8 text to base64."
+    ),
     function!("basename", (1, 1), to_string, kql ["path_basename"], sumo [], |a, _| Value::str(basename(&text(a, 0))), "What follows the last path separator. Not part of KQL; used by views."),
     function!("dirname", (1, 1), to_string, kql ["path_dirname"], sumo [],
         |a, _| { let s = text(a, 0); Value::str(&s[..s.len() - basename(&s).len()]) }, "A path up to and including its last separator. Not part of KQL; used by views."),

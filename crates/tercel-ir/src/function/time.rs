@@ -3,7 +3,8 @@
 
 use super::{Function, function, text, to_datetime, to_long};
 use crate::time::{
-    TICKS_PER_DAY, TICKS_PER_HOUR, TICKS_PER_MILLI, TICKS_PER_MINUTE, TICKS_PER_SECOND, UNIX_EPOCH, from_parts, to_civil,
+    TICKS_PER_DAY, TICKS_PER_HOUR, TICKS_PER_MILLI, TICKS_PER_MINUTE, TICKS_PER_SECOND, UNIX_EPOCH,
+    from_parts, to_civil,
 };
 use crate::types::Type;
 use crate::value::Value;
@@ -38,7 +39,10 @@ fn diff(unit: &str, a: i64, b: i64) -> Option<i64> {
         "quarter" => months(ca).div_euclid(3) - months(cb).div_euclid(3),
         "month" => months(ca) - months(cb),
         // 0001-01-01 was a Monday; weeks begin on Sunday.
-        "week" => (a + TICKS_PER_DAY).div_euclid(7 * TICKS_PER_DAY) - (b + TICKS_PER_DAY).div_euclid(7 * TICKS_PER_DAY),
+        "week" => {
+            (a + TICKS_PER_DAY).div_euclid(7 * TICKS_PER_DAY)
+                - (b + TICKS_PER_DAY).div_euclid(7 * TICKS_PER_DAY)
+        }
         "day" => by(TICKS_PER_DAY),
         "hour" => by(TICKS_PER_HOUR),
         "minute" => by(TICKS_PER_MINUTE),
