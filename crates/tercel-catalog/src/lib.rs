@@ -1,1 +1,23 @@
-//! Detections as a user sees them: metadata, loading, packs, fixtures, lint.
+//! Detections as a user sees them: files of three languages with what they say about themselves,
+//! found in folders, read with bounds, compiled to relations, and linted.
+//!
+//! [`load`] finds and reads texts and gives [`Detection`]s whose syntax has been checked;
+//! [`Detection::compile`] binds one to the tables and views of a run; [`lint`] collects everything that
+//! can be said about it without data. The built-in pack is in [`pack`].
+
+mod compile;
+mod detection;
+mod header;
+mod language;
+mod lint;
+mod load;
+pub mod pack;
+mod sigma;
+mod source;
+
+pub use compile::CompileOptions;
+pub use detection::{Detection, Level, Metadata, Skipped};
+pub use language::Language;
+pub use lint::{Finding, LintOptions, lint};
+pub use load::{LoadOptions, Loaded, load};
+pub use source::{MAX_RULE_BYTES, Problem};

@@ -111,7 +111,6 @@ impl Expr {
         Expr { kind: ExprKind::Or(flat), ty: Type::Bool, span }
     }
     /// Negation.
-    #[expect(clippy::should_implement_trait, reason = "a constructor beside `and` and `or`")]
     pub fn not(e: Expr, span: Span) -> Expr {
         Expr { kind: ExprKind::Not(Box::new(e)), ty: Type::Bool, span }
     }

@@ -99,7 +99,7 @@ fn same(t: &[Type]) -> Result<Type, String> {
     }
 }
 fn first_type(t: &[Type]) -> Result<Type, String> {
-    Ok(if t.iter().any(|t| *t == Type::Real) { Type::Real } else { t[0] })
+    Ok(if t.contains(&Type::Real) { Type::Real } else { t[0] })
 }
 fn pick(a: &[Value], want: std::cmp::Ordering) -> Value {
     let mut best: Option<&Value> = None;
