@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 pub(crate) fn order(a: &Value, b: &Value) -> Option<Ordering> {
     use Value::{Bool, DateTime, Dynamic, Long, Real, Str, TimeSpan};
     match (a, b) {
+        (Value::Null, _) | (_, Value::Null) => None,
         (Long(x), Long(y)) | (DateTime(x), DateTime(y)) | (TimeSpan(x), TimeSpan(y)) => Some(x.cmp(y)),
         (Long(_) | Real(_), Long(_) | Real(_)) => a.as_f64()?.partial_cmp(&b.as_f64()?),
         (Bool(x), Bool(y)) => Some(x.cmp(y)),
