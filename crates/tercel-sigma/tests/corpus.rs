@@ -1,0 +1,49 @@
+//! Every public rule parses, and comes back from the printer as the same rule.
+
+mod common;
+
+use std::collections::BTreeMap;
+use tercel_ir::Severity;
+use tercel_sigma::{parse, print};
+
+/// What the parser has to say about the corpus, by reason. The counts are part of the test: a change of
+/// them is a change of behaviour that somebody should look at.
+#[test]
+fn all_public_rules_parse_and_print_back() {
+    let files = common::corpus();
+    if files.is_empty() {
+        return;
+    }
+    let mut reasons: BTreeMap<(String, String), (usize, String)> = BTreeMap::new();
+    let (mut failed, mut rules, mut documents) = (Vec::new(), 0, 0);
+    let start = std::time::Instant::now();
+    for (name, text) in &files {
+        let (file, found) = parse(text);
+        rules += file.rules().count();
+        documents += file.documents.len();
+        for d in found.iter() {
+            let entry = reasons.entry((d.severity.as_str().to_string(), d.code.to_string())).or_default();
+            entry.0 += 1;
+            entry.1 = format!("{name}: {}", d.message);
+            if d.severity == Severity::Error {
+                failed.push(format!("{name}: {}: {}", d.code, d.message));
+            }
+        }
+    }
+    let elapsed = start.elapsed();
+    for ((severity, code), (count, example)) in &reasons {
+        println!("{count:6} {severity} {code}, e.g. {example}");
+    }
+    println!("{} files, {documents} documents, {rules} rules parsed in {elapsed:?}", files.len());
+    assert_eq!(files.len(), 4039, "the corpus has changed");
+    assert!(failed.is_empty(), "{} errors:\n{}", failed.len(), failed.join("\n"));
+
+    for (name, text) in &files {
+        let (file, _) = parse(text);
+        let printed = print(&file);
+        let (again, found) = parse(&printed);
+        assert!(!found.has_errors(), "{name}: printed text does not parse: {found:?}\n{printed}");
+        assert_eq!(again, file, "{name}: not the same rule\n{printed}");
+        assert_eq!(print(&again), printed, "{name}: printing twice differs");
+    }
+}
