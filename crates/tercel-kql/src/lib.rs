@@ -1,0 +1,12 @@
+//! The Kusto Query Language front end of tercel: lexer, parser, syntax tree, printer, lowering.
+
+pub mod ast;
+mod lexer;
+pub mod literal;
+mod parser;
+mod print;
+mod token;
+
+pub use ast::Ast;
+pub use parser::parse;
+pub use print::print;
