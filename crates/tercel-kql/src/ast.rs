@@ -215,9 +215,7 @@ pub enum ExprKind {
     /// `a between (low .. high)`.
     Between {
         /// Whether it is `!between`.
-        negated: bool,
-        /// Where the operator stands.
-        op: Span,
+        negated: Node<bool>,
         /// The value tested.
         value: Box<Expr>,
         /// Lower end, included.
@@ -274,7 +272,7 @@ pub enum Step {
     /// `[expression]`.
     Index(Expr),
     /// `.f(…)`.
-    Call(Call, Span),
+    Call(Node<Call>),
     /// `.prefix*`, where tables are listed.
     Wildcard(Ident),
 }

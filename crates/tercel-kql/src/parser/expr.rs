@@ -172,8 +172,7 @@ impl Parser<'_> {
                 })?;
                 match ends {
                     Some((low, high)) => ExprKind::Between {
-                        negated,
-                        op: op_span,
+                        negated: Node::new(negated, op_span),
                         value: left,
                         low: Box::new(low),
                         high: Box::new(high),
@@ -266,7 +265,7 @@ impl Parser<'_> {
                         steps.push(Step::Wildcard(w));
                     } else if self.tok() == Tok::Word && self.peek(1) == Tok::LParen {
                         let call = self.call()?;
-                        steps.push(Step::Call(call.node, call.span));
+                        steps.push(Step::Call(call));
                     } else if self.tok() == Tok::LBracket && !self.at_name() {
                         steps.push(Step::Index(self.index()?));
                     } else {

@@ -135,7 +135,7 @@ impl Printer {
             }
             ExprKind::Between { negated, value, low, high, .. } => {
                 self.at_least(value, 4);
-                self.push(if *negated { " !between (" } else { " between (" });
+                self.push(if negated.node { " !between (" } else { " between (" });
                 self.expr(low);
                 self.push(" .. ");
                 self.expr(high);
@@ -198,9 +198,9 @@ impl Printer {
                 self.expr(e);
                 self.push("]");
             }
-            Step::Call(c, _) => {
+            Step::Call(c) => {
                 self.push(".");
-                self.call(c);
+                self.call(&c.node);
             }
             Step::Wildcard(w) => {
                 self.push(".");
