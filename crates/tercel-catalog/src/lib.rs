@@ -14,6 +14,7 @@ mod load;
 pub mod pack;
 mod sigma;
 mod source;
+mod text;
 
 pub use compile::CompileOptions;
 pub use detection::{Detection, Level, Metadata, Skipped};
@@ -21,3 +22,4 @@ pub use language::Language;
 pub use lint::{Finding, LintOptions, lint};
 pub use load::{LoadOptions, Loaded, load};
 pub use source::{MAX_RULE_BYTES, Problem};
+pub use text::RuleText;

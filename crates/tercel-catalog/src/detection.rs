@@ -1,0 +1,189 @@
+//! One detection: its text, what it says about itself, and what it compiles to.
+
+use crate::language::Language;
+use crate::text::RuleText;
+use std::sync::Arc;
+use tercel_ir::{Diagnostic, Rel, Severity};
+
+/// How much a hit matters, in the author's opinion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// For context; also what a text is that names no level.
+    #[default]
+    Informational,
+    /// Rarely worth a look on its own.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Look now.
+    High,
+    /// Act now.
+    Critical,
+}
+
+impl Level {
+    /// All, lowest first.
+    pub const ALL: [Level; 5] = [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];
+
+    /// The name used in rules and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Informational => "informational",
+            Level::Low => "low",
+            Level::Medium => "medium",
+            Level::High => "high",
+            Level::Critical => "critical",
+        }
+    }
+    /// From its name, or `info`.
+    pub fn parse(name: &str) -> Option<Level> {
+        let name = name.trim();
+        if name.eq_ignore_ascii_case("info") {
+            return Some(Level::Informational);
+        }
+        Level::ALL.into_iter().find(|l| l.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a detection says about itself, beyond name and level.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    /// What it detects, at length.
+    pub description: Option<String>,
+    /// `stable`, `test`, `experimental`, …
+    pub status: Option<String>,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// When it was written.
+    pub date: Option<String>,
+    /// When it was last changed.
+    pub modified: Option<String>,
+    /// Licence of the text.
+    pub license: Option<String>,
+    /// Where the idea comes from.
+    pub references: Vec<String>,
+    /// Known causes of false alarms.
+    pub falsepositives: Vec<String>,
+    /// As written, e.g. `attack.t1105`.
+    pub tags: Vec<String>,
+    /// What must be logged for it to work.
+    pub required: Vec<String>,
+}
+
+impl Metadata {
+    /// ATT&CK techniques among the tags, as ATT&CK writes them: `T1071.001`. Sorted, each once.
+    pub fn techniques(&self) -> Vec<String> {
+        let mut out: Vec<String> = self.tags.iter().filter_map(|t| technique(t)).collect();
+        out.sort();
+        out.dedup();
+        out
+    }
+}
+
+/// `attack.t1071.001`, `T1071.001` → `T1071.001`.
+fn technique(tag: &str) -> Option<String> {
+    let tag = tag.trim().to_ascii_uppercase();
+    let id = tag.strip_prefix("ATTACK.").unwrap_or(&tag);
+    let digits = |s: &str, n: usize| s.len() == n && s.bytes().all(|b| b.is_ascii_digit());
+    let (main, sub) = match id.strip_prefix('T')?.split_once('.') {
+        Some((m, s)) => (m, Some(s)),
+        None => (&id[1..], None),
+    };
+    (digits(main, 4) && sub.is_none_or(|s| digits(s, 3))).then(|| id.to_string())
+}
+
+/// A detection of any language.
+#[derive(Clone, Debug)]
+pub struct Detection {
+    /// Its `id`, else the stem of its file's name.
+    pub id: String,
+    /// Short name for people.
+    pub title: String,
+    /// How much a hit matters.
+    pub level: Level,
+    /// What it is written in.
+    pub language: Language,
+    /// Where it was read from, as shown to users.
+    pub path: String,
+    /// The whole text of the file. Spans of diagnostics count in it.
+    pub text: Arc<RuleText>,
+    /// Place of this detection in the text, when the file holds several.
+    pub span: tercel_ir::Span,
+    /// What it says about itself.
+    pub metadata: Metadata,
+    /// Findings of reading and parsing, and after [`Detection::compile`] those of lowering.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What it computes, once compiled without errors.
+    pub rel: Option<Rel>,
+    pub(crate) syntax: Syntax,
+}
+
+/// The parsed text, kept between loading and compiling.
+#[derive(Clone, Debug)]
+pub(crate) enum Syntax {
+    /// It could not be read at all.
+    None,
+    /// One document of a Sigma file.
+    Sigma(Box<tercel_sigma::Document>),
+    /// A KQL text.
+    Kql(tercel_kql::Ast),
+    /// A Sumo search.
+    Sumo(Box<tercel_sumo::ast::Query>),
+}
+
+impl Detection {
+    /// Whether any finding is an error.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+    /// The first error, if any.
+    pub fn first_error(&self) -> Option<&Diagnostic> {
+        self.diagnostics.iter().find(|d| d.severity == Severity::Error)
+    }
+    /// Adds a finding unless the same one is there already.
+    pub fn report(&mut self, d: Diagnostic) {
+        let same = |x: &Diagnostic| x.code == d.code && x.span == d.span && x.message == d.message;
+        if !self.diagnostics.iter().any(same) {
+            self.diagnostics.push(d);
+        }
+    }
+}
+
+/// A file that was passed over, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Skipped {
+    /// Which.
+    pub path: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_have_an_order_and_names() {
+        assert!(Level::Critical > Level::High && Level::Low > Level::Informational);
+        assert!(Level::ALL.into_iter().all(|l| Level::parse(l.as_str()) == Some(l)));
+        assert_eq!(Level::parse("INFO"), Some(Level::Informational));
+        assert_eq!(Level::parse("urgent"), None);
+    }
+
+    #[test]
+    fn techniques_among_tags() {
+        let m = Metadata {
+            tags: ["attack.t1071.001", "T1105", "attack.command-and-control", "attack.g0032", "tlp.white", "t10é5", "T"]
+                .map(String::from)
+                .to_vec(),
+            ..Metadata::default()
+        };
+        assert_eq!(m.techniques(), ["T1071.001", "T1105"]);
+    }
+}

@@ -1,0 +1,66 @@
+//! Everything that can be said about a detection without data.
+
+use crate::detection::{Detection, Syntax};
+use tercel_ir::{Catalog, Diagnostic, Diagnostics, Severity};
+
+use crate::compile::CompileOptions;
+
+/// What to leave out, and how strict to be.
+#[derive(Clone, Debug, Default)]
+pub struct LintOptions {
+    /// Codes of findings that are left out.
+    pub allow: Vec<String>,
+    /// Warnings count as errors.
+    pub strict: bool,
+    /// For compiling.
+    pub compile: CompileOptions,
+}
+
+/// A finding with its place in lines and columns, both from 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// What was found.
+    pub diagnostic: Diagnostic,
+    /// Where it starts.
+    pub line: usize,
+    /// In characters.
+    pub column: usize,
+    /// Where it ends.
+    pub end_line: usize,
+    /// In characters; the first one that is not part of the place.
+    pub end_column: usize,
+}
+
+/// Compiles the detection and collects the findings of its front end, of that language's own checks and
+/// of the checks of its meaning: each once, in the order of places.
+pub fn lint(detection: &mut Detection, catalog: &dyn Catalog, options: &LintOptions) -> Vec<Finding> {
+    detection.compile(catalog, &options.compile);
+    let mut found = Diagnostics::new();
+    found.extend(detection.diagnostics.iter().cloned());
+    found.extend(own_checks(detection));
+    if let Some(rel) = &detection.rel {
+        found.extend(tercel_verify::lint(rel));
+    }
+    let text = &detection.text;
+    found
+        .into_sorted()
+        .into_iter()
+        .filter(|d| !options.allow.iter().any(|a| a == d.code))
+        .map(|mut d| {
+            if options.strict && d.severity == Severity::Warning {
+                d.severity = Severity::Error;
+            }
+            let span = d.span.unwrap_or(tercel_ir::Span { end: detection.span.start, ..detection.span });
+            let (line, column) = text.place(span.start as usize);
+            let (end_line, end_column) = text.place(span.end as usize);
+            Finding { diagnostic: d, line, column, end_line, end_column }
+        })
+        .collect()
+}
+
+/// What a language has to say about its own texts beyond what parsing and lowering find.
+fn own_checks(detection: &Detection) -> Vec<Diagnostic> {
+    match &detection.syntax {
+        Syntax::None | Syntax::Sigma(_) | Syntax::Kql(_) | Syntax::Sumo(_) => Vec::new(),
+    }
+}
