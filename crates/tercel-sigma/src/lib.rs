@@ -7,12 +7,15 @@
 
 pub mod ast;
 pub mod condition;
+pub mod lower;
 mod parse;
+pub mod pattern;
 mod print;
 mod sink;
 pub mod yaml;
 
 pub use ast::{Document, File, Rule};
+pub use lower::{Options, lower, lower_document};
 pub use parse::{parse, parse_with};
 pub use print::print;
 pub use yaml::Limits;

@@ -60,3 +60,35 @@ pub fn corpus() -> Vec<(String, String)> {
         .map(|(name, bytes)| (name, String::from_utf8(bytes).expect("rules are UTF-8")))
         .collect()
 }
+
+/// A world with one relation, which every log source means.
+pub struct World(pub tercel_ir::Schema);
+
+impl World {
+    /// One in which every field is text.
+    pub fn open() -> World {
+        World(tercel_ir::Schema { columns: Vec::new(), open: true })
+    }
+}
+
+impl tercel_ir::Catalog for World {
+    fn relation(&self, _: &str) -> Option<Result<tercel_ir::Rel, tercel_ir::Diagnostic>> {
+        None
+    }
+    fn function(&self, _: &str) -> Option<&tercel_ir::StoredFunction> {
+        None
+    }
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn log_source(
+        &self,
+        _: tercel_ir::catalog::LogSource<'_>,
+    ) -> Result<tercel_ir::Rel, tercel_ir::Diagnostic> {
+        Ok(tercel_ir::Rel {
+            kind: tercel_ir::RelKind::Scan { table: "Events".into() },
+            schema: self.0.clone(),
+            span: tercel_ir::Span::default(),
+        })
+    }
+}
