@@ -116,6 +116,18 @@ fn string1(t: &[Type]) -> Result<Type, String> {
     string_predicate(t).map(|_| Type::String)
 }
 
+/// IPv4 addresses that stand in a text between characters that are neither letters nor digits.
+fn v4_in(s: &str) -> impl Iterator<Item = &str> {
+    s.split(|c: char| !c.is_alphanumeric() && c != '.')
+        .map(|t| t.trim_matches('.'))
+        .filter(|t| t.parse::<Ipv4Addr>().is_ok())
+}
+/// Whether one of the addresses is `prefix`, or begins with it where it ends with a dot.
+fn has_v4_prefix(s: &str, prefix: &str) -> bool {
+    let prefix = prefix.trim();
+    v4_in(s).any(|ip| if prefix.ends_with('.') { ip.starts_with(prefix) } else { ip == prefix })
+}
+
 /// The entries of this group.
 pub(super) static FUNCTIONS: &[Function] = &[
     function!("ipv4_is_private", (1, 1), to_bool, kql ["ipv4_is_private"], sumo [], |a, _| opt(v4net(&text(a, 0)).map(|n| private(n.addr()))), "RFC 1918; null when it is no IPv4 address."),
@@ -128,6 +140,16 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function!("ipv4_is_match", (2, 2), to_bool, kql ["ipv4_is_match"], sumo [], |a, _| {
         opt(v4net(&text(a, 0)).zip(v4net(&text(a, 1))).map(|(x, y)| { let n = x.prefix_len().min(y.prefix_len()); Ipv4Net::new(x.addr(), n).ok().map(|v| v.trunc()) == Ipv4Net::new(y.addr(), n).ok().map(|v| v.trunc()) }))
     }, "Whether two IPv4 addresses agree under the shorter mask."),
+    function!("has_ipv4_prefix", (2, 2), string_predicate, kql ["has_ipv4_prefix"], sumo [], |a, _| Value::Bool(has_v4_prefix(&text(a, 0), &text(a, 1))), "Whether a text has an IPv4 address that begins with a prefix such as `10.1.`, or is the given address."),
+    function!("has_any_ipv4_prefix", (1, ANY), string_predicate, kql ["has_any_ipv4_prefix"], sumo [], |a, _| {
+        let s = text(a, 0);
+        Value::Bool(ranges(a).iter().any(|p| has_v4_prefix(&s, p)))
+    }, "Whether a text has an IPv4 address that begins with one of the prefixes; false without prefixes."),
+    function!("has_ipv4", (2, 2), string_predicate, kql ["has_ipv4"], sumo [], |a, _| { let ip = text(a, 1); Value::Bool(v4_in(&text(a, 0)).any(|x| x == ip.trim())) }, "Whether a text has the given IPv4 address."),
+    function!("has_any_ipv4", (1, ANY), string_predicate, kql ["has_any_ipv4"], sumo [], |a, _| {
+        let s = text(a, 0);
+        Value::Bool(ranges(a).iter().any(|ip| v4_in(&s).any(|x| x == ip.trim())))
+    }, "Whether a text has one of the given IPv4 addresses."),
     function!(
         "parse_ipv4",
         (1, 1),
@@ -154,6 +176,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prefixes() {
+        assert!(has_v4_prefix("10.1.2.3", "10.1."));
+        assert!(has_v4_prefix("src=10.1.2.3, x", "10.1.2.3"));
+        assert!(!has_v4_prefix("110.1.2.3", "10.1."));
+        assert!(!has_v4_prefix("10.1.2.3", "10.1"));
+        assert!(!has_v4_prefix("", "10."));
+    }
 
     #[test]
     fn classes_and_ranges() {
