@@ -138,6 +138,14 @@ pub(crate) enum Syntax {
 }
 
 impl Detection {
+    /// The data it reads: before compiling what a Sigma rule's log source says, afterwards the tables.
+    pub fn data(&self) -> Vec<String> {
+        match &self.rel {
+            Some(rel) => rel.tables().iter().map(|t| t.to_string()).collect(),
+            None if self.language == Language::Sigma => self.metadata.required.iter().take(1).cloned().collect(),
+            None => Vec::new(),
+        }
+    }
     /// Whether any finding is an error.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|d| d.severity == Severity::Error)

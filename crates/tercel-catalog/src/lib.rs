@@ -19,7 +19,7 @@ mod text;
 pub use compile::CompileOptions;
 pub use detection::{Detection, Level, Metadata, Skipped};
 pub use language::Language;
-pub use lint::{Finding, LintOptions, lint};
+pub use lint::{Finding, LintOptions, lint, syntax_findings};
 pub use load::{LoadOptions, Loaded, load};
 pub use source::{MAX_RULE_BYTES, Problem};
 pub use text::RuleText;

@@ -41,6 +41,17 @@ pub fn lint(detection: &mut Detection, catalog: &dyn Catalog, options: &LintOpti
     if let Some(rel) = &detection.rel {
         found.extend(tercel_verify::lint(rel));
     }
+    finish(detection, found, options)
+}
+
+/// The findings of reading and parsing alone. They are there before compiling.
+pub fn syntax_findings(detection: &Detection, options: &LintOptions) -> Vec<Finding> {
+    let mut found = Diagnostics::new();
+    found.extend(detection.diagnostics.iter().cloned());
+    finish(detection, found, options)
+}
+
+fn finish(detection: &Detection, found: Diagnostics, options: &LintOptions) -> Vec<Finding> {
     let text = &detection.text;
     found
         .into_sorted()

@@ -1,0 +1,82 @@
+//! One file a command.
+
+pub mod completions;
+pub mod lint;
+pub mod rules;
+
+use crate::cli::Global;
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+use crate::output::Target;
+use crate::talk::Talk;
+use std::path::Path;
+use tercel_catalog::{Detection, Language, LoadOptions, Loaded};
+
+/// What every command has at hand.
+pub struct Run {
+    pub global: Global,
+    pub config: Config,
+    pub talk: Talk,
+    /// Whether standard output gets colours.
+    pub color: bool,
+}
+
+impl Run {
+    /// Where output goes.
+    pub fn target(&self) -> Result<Target, Failure> {
+        Target::new(self.global.format, self.global.output.as_deref(), self.global.force, self.color)
+    }
+
+    /// The rules that are named, else those of the configuration, else the built-in pack. What cannot be
+    /// read is said at once.
+    pub fn load_rules(&self, named: &[String], lang: Option<&str>) -> Rules {
+        let named = match (&named, &self.config.rules) {
+            ([], Some(configured)) => configured.as_slice(),
+            (named, _) => named,
+        };
+        if named.is_empty() {
+            let detections = tercel_catalog::pack::load();
+            return Rules { loaded: Loaded { detections, ..Loaded::default() }, builtin: true };
+        }
+        let language = lang.and_then(Language::parse);
+        let loaded = tercel_catalog::load(named, LoadOptions { language });
+        for p in &loaded.problems {
+            self.talk.error(&format!("cannot read the rule `{}`: {}", p.path, p.message));
+        }
+        Rules { loaded, builtin: false }
+    }
+}
+
+/// Rules for a command.
+pub struct Rules {
+    pub loaded: Loaded,
+    /// Whether it is the pack.
+    pub builtin: bool,
+}
+
+impl Rules {
+    /// Exit code 2 when something named could not be read.
+    pub fn outcome(&self) -> Outcome {
+        if self.loaded.problems.is_empty() { Outcome::Ran } else { Outcome::Incomplete }
+    }
+
+    /// # Errors
+    /// When there is no rule at all.
+    pub fn not_empty(&self) -> Result<(), Failure> {
+        if self.loaded.detections.is_empty() {
+            return Err(Failure::new("there is no rule to work with")
+                .help("name files of rules, or folders that hold them: .yml .yaml .kql .csl .kusto .sumo .sumoql"));
+        }
+        Ok(())
+    }
+}
+
+/// A rule by id, or by the path of its file.
+pub fn find<'a>(all: &'a [Detection], name: &str) -> Option<&'a Detection> {
+    all.iter().find(|d| d.id == name).or_else(|| all.iter().find(|d| Path::new(&d.path) == Path::new(name)))
+}
+
+/// `1 error`, `2 errors`.
+pub fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
