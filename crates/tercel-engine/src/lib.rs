@@ -1,1 +1,23 @@
-//! The execution engine of tercel: intermediate representation to DataFusion plans and kernels.
+//! The execution engine of tercel: relations of the intermediate representation as DataFusion plans, the
+//! functions of the registry as kernels, and the runs of one query ([`query`]), of SQL ([`sql`]) and of
+//! many detections in one pass over the data ([`hunt`]).
+//!
+//! Front ends never see Arrow, and this crate never sees syntax: it takes [`tercel_ir::Rel`], and its
+//! meaning is that of `tercel_ir` (`Function::eval`, `Accumulator`), to which tests hold every faster way.
+
+mod aggregate;
+mod error;
+mod kernels;
+mod plan;
+mod run;
+mod scan;
+mod session;
+mod source;
+mod values;
+
+pub use error::EngineError;
+pub use kernels::{Arg, Call};
+pub use plan::MAX_DEPTH;
+pub use session::{SessionOptions, session};
+pub use source::{DataSource, Demand, MemorySource, TableBatch, TableDemand, hidden};
+pub use values::{arrow_schema, arrow_type, canonical, json_rows, rows};
