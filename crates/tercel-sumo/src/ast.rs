@@ -553,6 +553,8 @@ pub enum Operator {
         field: Option<Name>,
         /// As written; usually one.
         patterns: Vec<Text>,
+        /// Written as `extract`.
+        extract: bool,
         /// Keep rows that do not match.
         nodrop: bool,
         /// One row per match.

@@ -3,9 +3,15 @@
 pub mod ast;
 mod findings;
 mod lexer;
+mod lint;
+mod lower;
 mod parse;
 mod print;
 mod regexes;
+mod substitute;
 
+pub use lint::lint;
+pub use lower::{Options, Profile, RECORDS, lower};
 pub use parse::{parse, parse_expression};
 pub use print::{print, print_expr};
+pub use substitute::{parameters, substitute};

@@ -589,8 +589,8 @@ impl Printer {
                 });
                 self.flag(*nodrop, "nodrop");
             }
-            Operator::ParseRegex { field, patterns, nodrop, multi } => {
-                self.put("parse regex");
+            Operator::ParseRegex { field, patterns, extract, nodrop, multi } => {
+                self.put(if *extract { "extract" } else { "parse regex" });
                 self.common(field);
                 self.put(" ");
                 self.list(patterns, Self::text);

@@ -239,3 +239,11 @@ impl Parser<'_> {
         Ok(keys)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_sorted() {
+        assert!(super::AGGREGATES.is_sorted());
+    }
+}

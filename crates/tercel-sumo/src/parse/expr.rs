@@ -24,8 +24,8 @@ const FUNCTIONS: &[&str] = &[
     "contains",
     "cos",
     "cosh",
-    "dectohex",
     "decodebase64",
+    "dectohex",
     "double",
     "exp",
     "expm1",
@@ -631,5 +631,13 @@ impl Parser<'_> {
         let value = self.src[start..at].to_owned();
         self.seek(at);
         Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_sorted() {
+        assert!(super::FUNCTIONS.is_sorted());
     }
 }

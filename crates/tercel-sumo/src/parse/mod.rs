@@ -413,6 +413,8 @@ impl<'a> Parser<'a> {
     }
 }
 
+pub(crate) use expr::{function_names, is_known_function};
+
 /// Whether a stage that starts with this word is read as an operator of that name.
 pub(crate) fn starts_operator(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();

@@ -44,7 +44,7 @@ impl Parser<'_> {
         let mut parts = Parts::default();
         while self.common_part(&mut parts)? {}
         if self.eat_kw("regex") {
-            return self.regex_operator(parts);
+            return self.regex_operator(parts, false);
         }
         if self.is_kw("xml") {
             self.bump();
@@ -98,10 +98,10 @@ impl Parser<'_> {
 
     /// `parse regex`, `extract`, behind the words.
     pub(super) fn regex_stage(&mut self) -> R<Operator> {
-        self.regex_operator(Parts::default())
+        self.regex_operator(Parts::default(), true)
     }
 
-    fn regex_operator(&mut self, mut parts: Parts) -> R<Operator> {
+    fn regex_operator(&mut self, mut parts: Parts, extract: bool) -> R<Operator> {
         let mut patterns = Vec::new();
         loop {
             while self.common_part(&mut parts)? {}
@@ -121,7 +121,7 @@ impl Parser<'_> {
             self.eat_kw("regex");
         }
         let Parts { field, nodrop, multi, .. } = parts;
-        Ok(Operator::ParseRegex { field, patterns, nodrop, multi })
+        Ok(Operator::ParseRegex { field, patterns, extract, nodrop, multi })
     }
 
     /// At least one named group. (Unnamed groups are an error of the service, yet published queries hold
