@@ -50,9 +50,6 @@ impl File {
 }
 
 /// One document of a file.
-// A file has a handful of documents, and almost all of them are rules: boxing them would cost more
-// in reading than it saves in memory.
-#[expect(clippy::large_enum_variant, reason = "nearly every document is of the largest kind")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
     /// A detection rule.
@@ -70,6 +67,21 @@ impl Document {
             Document::Rule(r) => &r.meta,
             Document::Correlation(r) => &r.meta,
             Document::Filter(r) => &r.meta,
+        }
+    }
+    /// Whether something of the document could not be read (it was reported), so that it must not run.
+    pub fn broken(&self) -> bool {
+        match self {
+            Document::Rule(r) => r.broken,
+            Document::Correlation(r) => r.broken,
+            Document::Filter(r) => r.broken,
+        }
+    }
+    pub(crate) fn set_broken(&mut self) {
+        match self {
+            Document::Rule(r) => r.broken = true,
+            Document::Correlation(r) => r.broken = true,
+            Document::Filter(r) => r.broken = true,
         }
     }
     /// Where the document stands.
@@ -143,6 +155,9 @@ pub struct Rule {
     pub logsource: LogSource,
     /// What it looks for in them.
     pub detection: Detection,
+    /// Whether something of the document could not be read. What is here is then not all of it, and it
+    /// must not run: a rule without one of its conditions matches what its author excluded.
+    pub broken: bool,
     /// The whole document.
     pub span: Spanned<()>,
 }
@@ -358,6 +373,9 @@ pub struct CorrelationRule {
     pub correlation: Correlation,
     /// Whether the rules referred to fire on their own too.
     pub generate: Option<Spanned<bool>>,
+    /// Whether something of the document could not be read. What is here is then not all of it, and it
+    /// must not run: a rule without one of its conditions matches what its author excluded.
+    pub broken: bool,
     /// The whole document.
     pub span: Spanned<()>,
 }
@@ -510,6 +528,9 @@ pub struct FilterRule {
     pub rules: FilterTargets,
     /// What it looks for.
     pub detection: Detection,
+    /// Whether something of the document could not be read. What is here is then not all of it, and it
+    /// must not run: a rule without one of its conditions matches what its author excluded.
+    pub broken: bool,
     /// The whole document.
     pub span: Spanned<()>,
 }

@@ -7,7 +7,9 @@
 
 pub mod ast;
 pub mod condition;
+mod lint;
 pub mod lower;
+mod metadata;
 mod parse;
 pub mod pattern;
 mod print;
@@ -15,7 +17,9 @@ mod sink;
 pub mod yaml;
 
 pub use ast::{Document, File, Rule};
+pub use lint::lint;
 pub use lower::{Options, lower, lower_document};
+pub use metadata::{Level, Metadata};
 pub use parse::{parse, parse_with};
 pub use print::print;
 pub use yaml::Limits;

@@ -1,27 +1,41 @@
 //! Where parts of the parser leave their findings: bounded, so that a hostile text cannot make the
 //! findings cost more than the text.
 
-use tercel_ir::{Diagnostic, Diagnostics, Severity};
+use tercel_ir::{Diagnostic, Diagnostics, Severity, Span};
 
 /// Collects findings up to a limit and says how many more there were.
 pub(crate) struct Sink {
     list: Diagnostics,
     limit: usize,
     dropped: usize,
+    errors: usize,
     dropped_error: bool,
 }
 
 impl Sink {
     pub(crate) fn new(limit: usize) -> Sink {
-        Sink { list: Diagnostics::new(), limit, dropped: 0, dropped_error: false }
+        Sink { list: Diagnostics::new(), limit, dropped: 0, errors: 0, dropped_error: false }
     }
     pub(crate) fn push(&mut self, d: Diagnostic) {
+        self.errors += usize::from(d.severity == Severity::Error);
         if self.list.len() < self.limit {
             self.list.push(d);
         } else {
             self.dropped += 1;
             self.dropped_error |= d.severity == Severity::Error;
         }
+    }
+    /// Errors so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
+    }
+    /// Whether an error stands inside this place, or may: those left out have no place.
+    pub(crate) fn error_within(&self, place: Span) -> bool {
+        self.dropped_error
+            || self.list.iter().any(|d| {
+                d.severity == Severity::Error
+                    && d.span.is_some_and(|s| place.start <= s.start && s.end <= place.end)
+            })
     }
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()

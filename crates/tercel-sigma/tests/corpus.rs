@@ -103,3 +103,21 @@ fn public_rules_lower_but_for_named_reasons() {
         start.elapsed()
     );
 }
+
+/// Lint has little to say about rules that other people's linters have seen.
+#[test]
+fn lint_of_public_rules() {
+    let mut reasons: BTreeMap<(String, String), (usize, String)> = BTreeMap::new();
+    for (name, text) in common::corpus() {
+        let (file, _) = parse(&text);
+        for d in tercel_sigma::lint(&file, &text).iter() {
+            let entry = reasons.entry((d.severity.as_str().to_string(), d.code.to_string())).or_default();
+            entry.0 += 1;
+            entry.1 = format!("{name}: {}", d.message);
+            assert!(d.span.is_some(), "{name}: {}: no place", d.message);
+        }
+    }
+    for ((severity, code), (count, example)) in &reasons {
+        println!("{count:6} {severity} {code}, e.g. {example}");
+    }
+}

@@ -114,12 +114,12 @@ pub(super) fn base64_offsets(bytes: &[u8]) -> Vec<String> {
     const START: [usize; 3] = [0, 2, 3];
     const END: [usize; 3] = [0, 3, 2];
     let mut out: Vec<String> = Vec::with_capacity(3);
-    for shift in 0..3 {
+    for (shift, start) in START.into_iter().enumerate() {
         let mut shifted = vec![b' '; shift];
         shifted.extend_from_slice(bytes);
         let text = base64_encode(&shifted);
         let end = text.len() - END[shifted.len() % 3];
-        let cut = text.get(START[shift]..end).unwrap_or("").to_string();
+        let cut = text.get(start..end).unwrap_or("").to_string();
         if !cut.is_empty() && !out.contains(&cut) {
             out.push(cut);
         }

@@ -57,6 +57,16 @@ pub fn lower_document(
 /// one error.
 pub fn lower(rule: &Rule, catalog: &dyn Catalog, options: &Options) -> (Option<Rel>, Diagnostics) {
     let mut sink = Sink::new(MAX_FINDINGS);
+    if rule.broken {
+        sink.push(
+            Diagnostic::error("broken-rule", "parts of the rule could not be read")
+                .at(Span::new(rule.span.span.start as usize, rule.span.span.start as usize))
+                .meaning(
+                    "what is left of it would match other events than its author meant, so it does not run",
+                ),
+        );
+        return (None, sink.finish());
+    }
     let relation = match catalog.log_source(source(&rule.logsource)) {
         Ok(r) => r,
         Err(mut d) => {

@@ -1,6 +1,7 @@
 //! Sigma's regular expressions (a part of PCRE) in the dialect of the engine.
 
 /// Why an expression cannot be used.
+#[derive(Debug)]
 pub(super) struct Refused {
     /// What it uses, where that is a named feature of PCRE.
     pub(super) feature: Option<&'static str>,
@@ -192,7 +193,7 @@ mod tests {
             assert_eq!(e.feature, feature, "{pattern}");
             assert!(!e.reason.is_empty());
         }
-        let big = translate(r"(\w{1000}){1000}", false, false, false).err().expect("too large");
+        let big = translate(r"(\w{1000}){1000}", false, false, false).expect_err("too large");
         assert!(big.reason.contains("size"), "{}", big.reason);
     }
 }

@@ -139,6 +139,12 @@ fn pieces(text: &str) -> Vec<Piece> {
     let mut plain = String::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
+        // A pair of backslashes is one backslash (see `Pattern::parse`) and escapes nothing.
+        if let Some(after) = rest.strip_prefix("\\\\") {
+            plain.push_str("\\\\");
+            rest = after;
+            continue;
+        }
         if let Some(after) = rest.strip_prefix("\\%") {
             plain.push('%');
             rest = after;

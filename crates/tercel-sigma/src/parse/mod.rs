@@ -46,8 +46,13 @@ pub fn parse_with(text: &str, limits: Limits) -> (File, Diagnostics) {
         if let Some(root) = unfold.next(root, &mut sink) {
             let unsupported =
                 matches!(root.get("status").map(|n| &n.kind), Some(Kind::Str(s)) if s == "unsupported");
+            let errors = sink.errors();
+            let of_reader = sink.error_within(root.span);
             let mut cx = Cx { text, sink: &mut sink, unsupported };
-            if let Some(d) = document(&mut cx, root) {
+            if let Some(mut d) = document(&mut cx, root) {
+                if of_reader || sink.errors() > errors {
+                    d.set_broken();
+                }
                 file.documents.push(d);
             }
         }
@@ -75,10 +80,7 @@ impl Unfold {
     /// The document to read as a rule, if it is one.
     fn next(&mut self, mut root: Node, sink: &mut Sink) -> Option<Node> {
         let action = match &mut root.kind {
-            Kind::Map(pairs) => match pairs.iter().position(|(k, _)| k.node == "action") {
-                Some(i) => Some(pairs.remove(i).1),
-                None => None,
-            },
+            Kind::Map(pairs) => pairs.iter().position(|(k, _)| k.node == "action").map(|i| pairs.remove(i).1),
             _ => None,
         };
         let Some(action) = action else {
@@ -277,6 +279,7 @@ fn document(cx: &mut Cx<'_>, root: Node) -> Option<Document> {
             meta: meta.finish(),
             correlation,
             generate,
+            broken: false,
             span,
         }));
     }
@@ -301,7 +304,14 @@ fn document(cx: &mut Cx<'_>, root: Node) -> Option<Document> {
         }
         let (rules, detection) = filter_section(cx, &key, value);
         keep_generate(cx, &mut meta, generate);
-        return Some(Document::Filter(FilterRule { meta: meta.finish(), logsource, rules, detection, span }));
+        return Some(Document::Filter(FilterRule {
+            meta: meta.finish(),
+            logsource,
+            rules,
+            detection,
+            broken: false,
+            span,
+        }));
     }
     let detection = match detection {
         Some((key, value)) => detection::detection(cx, &key, value, &[]).0,
@@ -316,7 +326,7 @@ fn document(cx: &mut Cx<'_>, root: Node) -> Option<Document> {
         }
     };
     keep_generate(cx, &mut meta, generate);
-    Some(Document::Rule(Rule { meta: meta.finish(), logsource, detection, span }))
+    Some(Document::Rule(Rule { meta: meta.finish(), logsource, detection, broken: false, span }))
 }
 
 /// `generate` means something in correlations only; elsewhere it is a key like any unknown one.
