@@ -96,3 +96,20 @@ fn every_view_is_on_its_page() {
         }
     }
 }
+
+#[test]
+fn every_function_is_on_its_page() {
+    let page = fs::read_to_string(repository().join("docs/languages.md")).unwrap();
+    let (_, kql) = page.split_once("## KQL").unwrap();
+    let (kql, sumo) = kql.split_once("## Sumo Logic").unwrap();
+    let (kql, sumo) = (in_backticks(kql), in_backticks(sumo));
+    let is_word = |n: &&str| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    for f in tercel_ir::function::all() {
+        for name in f.kql.iter().copied().filter(is_word) {
+            assert!(kql.contains(name), "docs/languages.md: KQL lacks `{name}`");
+        }
+        for name in f.sumo.iter().copied().filter(is_word) {
+            assert!(sumo.contains(name), "docs/languages.md: Sumo Logic lacks `{name}`");
+        }
+    }
+}
