@@ -3,10 +3,12 @@
 pub mod ast;
 mod lexer;
 pub mod literal;
+mod lower;
 mod parser;
 mod print;
 mod token;
 
 pub use ast::Ast;
+pub use lower::{Options, lower};
 pub use parser::parse;
 pub use print::print;
