@@ -1,6 +1,6 @@
 //! The execution engine of tercel: relations of the intermediate representation as DataFusion plans, the
-//! functions of the registry as kernels, and the runs of one query ([`query`]), of SQL ([`sql`]) and of
-//! many detections in one pass over the data ([`hunt`]).
+//! functions of the registry as kernels, and the runs of one query ([`query`]) and of many detections in
+//! one pass over the data.
 //!
 //! Front ends never see Arrow, and this crate never sees syntax: it takes [`tercel_ir::Rel`], and its
 //! meaning is that of `tercel_ir` (`Function::eval`, `Accumulator`), to which tests hold every faster way.
@@ -8,7 +8,11 @@
 mod aggregate;
 mod error;
 mod kernels;
+mod options;
+mod passes;
 mod plan;
+mod prepare;
+mod query;
 mod run;
 mod scan;
 mod session;
@@ -17,7 +21,10 @@ mod values;
 
 pub use error::EngineError;
 pub use kernels::{Arg, Call};
+pub use options::{Now, Options};
+pub use passes::{is_empty, prune_absent, uses_now, with_provenance};
 pub use plan::MAX_DEPTH;
+pub use query::{QueryOutcome, query, query_rows};
 pub use session::{SessionOptions, session};
 pub use source::{DataSource, Demand, MemorySource, TableBatch, TableDemand, hidden};
 pub use values::{arrow_schema, arrow_type, canonical, json_rows, rows};

@@ -1,0 +1,182 @@
+//! From relations to physical plans, in the order that the parts depend on each other.
+
+use crate::passes::{Answer, Inner, is_empty, prune_absent, ready, substitute, uses_now};
+use crate::plan::{Planner, check_depth};
+use crate::run::{Event, Prepared, run};
+use crate::scan::Feeds;
+use crate::source::DataSource;
+use crate::values::rows;
+use crate::{EngineError, Now, Options};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use tercel_ir::{Column, Name, Rel, Value};
+
+/// The stack of the thread that plans: planning recurses to the depth of the query.
+const STACK: usize = 256 << 20;
+
+/// Runs `f` on a thread with room to recurse.
+pub(crate) fn with_stack<T: Send>(f: impl FnOnce() -> T + Send) -> Result<T, EngineError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, f)
+            .map_err(|e| EngineError::new("no-threads", format!("cannot start a thread: {e}")))?;
+        thread.join().map_err(|_| EngineError::internal("planning ended badly"))
+    })
+}
+
+/// A relation on its way to a plan.
+pub(crate) struct Draft {
+    pub(crate) rel: Rel,
+    /// Tables that it wants and the data does not have.
+    pub(crate) missing: Vec<Name>,
+    pub(crate) error: Option<EngineError>,
+}
+
+impl Draft {
+    /// Whether it cannot give a row, because of missing tables.
+    pub(crate) fn never(&self) -> bool {
+        !self.missing.is_empty() && is_empty(&self.rel)
+    }
+}
+
+/// Settles what a run has to know before anything is planned: the present time, absent tables, and the
+/// relations inside expressions (which are run here, all that are ready in one pass). Gives the drafts and
+/// the present time, if anybody asked for it.
+pub(crate) fn settle(
+    rels: Vec<Rel>,
+    source: &dyn DataSource,
+    context: &SessionContext,
+    options: &Options,
+) -> (Vec<Draft>, Option<i64>) {
+    let mut drafts: Vec<Draft> = rels
+        .into_iter()
+        .map(|rel| {
+            let error = check_depth(&rel).err();
+            Draft { rel, missing: vec![], error }
+        })
+        .collect();
+    let wants_now = drafts.iter().any(|d| d.error.is_none() && uses_now(&d.rel));
+    let now = wants_now.then(|| match options.now {
+        Now::At(ticks) => ticks,
+        // Without a single event, no time is later than any other.
+        Now::Newest => source.newest_time().unwrap_or(0),
+    });
+    for d in drafts.iter_mut().filter(|d| d.error.is_none()) {
+        if let Some(ticks) = now {
+            d.rel.fold_now(ticks);
+        }
+        d.missing = prune_absent(&mut d.rel, &|t| source.has_table(t));
+    }
+    answer_inner(&mut drafts, source, context, options);
+    (drafts, now)
+}
+
+fn answer_inner(drafts: &mut [Draft], source: &dyn DataSource, context: &SessionContext, options: &Options) {
+    // Each round answers the innermost relations of all drafts, so the rounds are as many as the
+    // relations are nested.
+    loop {
+        let mut inner = Vec::new();
+        for d in drafts.iter().filter(|d| d.error.is_none()) {
+            ready(&d.rel, &mut inner);
+        }
+        if inner.is_empty() {
+            return;
+        }
+        match run_inner(&inner, source, context, options) {
+            Ok((answers, failed)) => {
+                for d in drafts.iter_mut().filter(|d| d.error.is_none()) {
+                    let mut own = Vec::new();
+                    ready(&d.rel, &mut own);
+                    let fault = failed.iter().find(|(f, _)| own.iter().any(|o| Arc::ptr_eq(&o.relation, &f.relation)));
+                    match fault {
+                        Some((_, e)) => d.error = Some(e.clone()),
+                        None => substitute(&mut d.rel, &answers),
+                    }
+                }
+            }
+            Err(e) => {
+                for d in drafts.iter_mut() {
+                    let mut own = Vec::new();
+                    ready(&d.rel, &mut own);
+                    if !own.is_empty() {
+                        d.error = Some(e.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+type Failed = Vec<(Inner, EngineError)>;
+
+fn run_inner(
+    inner: &[Inner],
+    source: &dyn DataSource,
+    context: &SessionContext,
+    options: &Options,
+) -> Result<(Vec<Answer>, Failed), EngineError> {
+    let mut answers: Vec<Answer> = inner.iter().map(|i| Answer { inner: i.clone(), values: vec![] }).collect();
+    let mut errors: Vec<Option<EngineError>> = inner.iter().map(|_| None).collect();
+    let mut prepared = Vec::new();
+    let mut which: Vec<(usize, Vec<Column>)> = Vec::new();
+    for (n, i) in inner.iter().enumerate() {
+        let Some((rel, ty)) = i.plan() else { continue };
+        match plan(&rel, context, options) {
+            Ok(p) => {
+                prepared.push(p);
+                which.push((n, vec![Column::new("value", ty)]));
+            }
+            Err(e) => errors[n] = Some(e),
+        }
+    }
+    run(prepared, source, options.session.batch_rows, options.threads, &mut |p, event| {
+        let (n, columns) = &which[p];
+        match event {
+            Event::Batch(b) => match rows(&b, columns) {
+                Ok(rows) => {
+                    answers[*n].values.extend(rows.into_iter().filter_map(|mut r| r.pop()));
+                    ControlFlow::Continue(())
+                }
+                Err(e) => {
+                    errors[*n] = Some(e);
+                    ControlFlow::Break(())
+                }
+            },
+            Event::Failed(e) => {
+                errors[*n] = Some(e);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    let mut failed = Failed::new();
+    let mut good = Vec::new();
+    for (a, e) in answers.into_iter().zip(errors) {
+        match e {
+            None => good.push(a),
+            Some(e) => failed.push((a.inner, e)),
+        }
+    }
+    Ok((good, failed))
+}
+
+/// The physical plan of a settled relation: exactly the columns of its schema.
+pub(crate) fn plan(rel: &Rel, context: &SessionContext, options: &Options) -> Result<Prepared, EngineError> {
+    with_stack(|| {
+        let mut planner = Planner { tables: &mut Feeds, context: options.context.clone() };
+        physical(&planner.root(rel)?, context)
+    })?
+}
+
+/// The physical plan of a logical one.
+pub(crate) fn physical(plan: &LogicalPlan, context: &SessionContext) -> Result<Prepared, EngineError> {
+    let state = context.state();
+    // Our table providers do no work in the background, so planning needs no runtime.
+    let physical = futures::executor::block_on(state.create_physical_plan(plan))?;
+    Ok(Prepared::new(physical, state.task_ctx()))
+}
+
+/// The values of a batch's rows.
+pub(crate) type Row = Vec<Value>;
