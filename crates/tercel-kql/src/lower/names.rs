@@ -63,7 +63,6 @@ pub(super) fn aggregate(c: &Call) -> Option<Name> {
         "make_list" | "make_list_if" | "makelist" => "list",
         "make_bag" | "make_bag_if" => "bag",
         "any" | "anyif" => "any",
-        "count" => return Some("count_".into()),
         "countif" => return Some("countif_".into()),
         "dcountif" => "dcount",
         "count_distinct" | "count_distinctif" => "count_distinct",

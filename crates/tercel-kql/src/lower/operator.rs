@@ -405,7 +405,16 @@ impl Lowerer<'_> {
         let mut converted = Vec::new();
         for (name, to, at) in casts {
             let e = Expr::column(name.clone(), Type::Dynamic, at);
-            converted.push((name, self.convert(e, &to, at)));
+            let mut value = self.convert(e.clone(), &to, at);
+            if value.ty.is_number() {
+                // Only JSON numbers convert: `"2"` does not become 2.
+                let kind = self.call("gettype", vec![e], at);
+                let text = Expr::literal(Value::str("string"), at);
+                let is_text = self.call("eq", vec![kind, text], at);
+                let ty = value.ty;
+                value = Expr::iff(is_text, Expr::null(ty, at), value, at);
+            }
+            converted.push((name, value));
         }
         Ok(rows.same(|r| r.extend(converted, span)))
     }

@@ -1,5 +1,6 @@
 //! `parse` and `parse-where`: a pattern of texts and columns as one regular expression.
 
+use super::scalar::conjunction;
 use super::source::{parameter, word};
 use super::{Context, Failed, Lowered, Lowerer, Rows};
 use crate::ast::{ExprKind as Ast, Literal, Parse, ParseElement};
@@ -49,6 +50,7 @@ impl Lowerer<'_> {
             rows
         };
         let mut out: Vec<(Name, Expr)> = Vec::new();
+        let mut converted = Vec::new();
         for (i, (name, ty, at)) in columns.into_iter().enumerate() {
             let group = Expr::literal(Value::Long(i as i64 + 1), at);
             let text = self.call("regex_group", vec![subject.clone(), regex.clone(), group], at);
@@ -56,11 +58,30 @@ impl Lowerer<'_> {
                 // A missing string is "".
                 Type::String => self.cast("tostring", text),
                 Type::Dynamic => self.cast("parse_json", text),
-                _ => self.convert(text, ty.as_str(), at),
+                Type::Int | Type::Long | Type::Real | Type::Decimal | Type::Bool => self.convert(text, ty.as_str(), at),
+                _ => {
+                    let value = self.convert(text, ty.as_str(), at);
+                    converted.push(self.call("isnotnull", vec![value.clone()], at));
+                    value
+                }
             };
             // A name given twice keeps the later value.
             out.retain(|(n, _)| *n != name);
             out.push((name, value));
+        }
+        if converted.is_empty() {
+            return Ok(rows.same(|r| r.extend(out, span)));
+        }
+        // What the pattern's expression alone cannot tell (is this a datetime?) decides over the row too.
+        let whole = conjunction(converted, span);
+        let rows = if p.filter { rows.same(|r| r.filter(whole.clone(), span)) } else { rows };
+        for (_, value) in &mut out {
+            let blank = match value.ty {
+                Type::String => Expr::literal(Value::str(""), value.span),
+                ty => Expr::null(ty, value.span),
+            };
+            let (then, ty) = (value.clone(), value.ty);
+            *value = Expr { ty, ..Expr::iff(whole.clone(), then, blank, value.span) };
         }
         Ok(rows.same(|r| r.extend(out, span)))
     }

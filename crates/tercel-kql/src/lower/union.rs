@@ -4,6 +4,7 @@ use super::names::Namer;
 use super::source::{parameter, word};
 use super::{Binding, Failed, Lowered, Lowerer, Rows};
 use crate::ast::{self, ExprKind as Ast, Literal, QueryParameter, Step};
+use std::collections::{HashMap, HashSet};
 use tercel_ir::{Column, Diagnostic, Expr, Name, Rel, RelKind, Span, Type};
 
 impl Lowerer<'_> {
@@ -74,10 +75,7 @@ impl Lowerer<'_> {
                 Ok(self.tables_like_quiet(&w.node, e.span, fuzzy))
             }
             _ => {
-                let label: Name = match &e.node {
-                    Ast::Name(n) => n.clone(),
-                    _ => format!("union_arg{index}").into(),
-                };
+                let label = leg_label(e).unwrap_or_else(|| format!("union_arg{index}").into());
                 if fuzzy && self.is_missing(e) {
                     self.report(
                         Diagnostic::note("missing-table", format!("there is no table `{label}`; isfuzzy=true leaves it out"))
@@ -158,6 +156,18 @@ impl Lowerer<'_> {
     }
 }
 
+/// What `withsource` calls a leg: its table, or the name that a last `as` gives it.
+fn leg_label(e: &ast::Expr) -> Option<Name> {
+    match &e.node {
+        Ast::Name(n) => Some(n.clone()),
+        Ast::Pipeline(p) => match p.operators.last().map(|o| &o.node) {
+            Some(ast::OperatorKind::As { name, .. }) => Some(name.node.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Only the columns that all inputs have.
 fn common_columns(inputs: Vec<Rows>, span: Span) -> Vec<Rows> {
     let Some(first) = inputs.first() else { return inputs };
@@ -174,8 +184,8 @@ fn common_columns(inputs: Vec<Rows>, span: Span) -> Vec<Rows> {
 
 /// Where one name has different types, each input's column is renamed to `name_type`, as Kusto does.
 fn split_types(inputs: Vec<Rows>, span: Span) -> Vec<Rows> {
-    let mut types: std::collections::HashMap<Name, Type> = std::collections::HashMap::new();
-    let mut split: std::collections::HashSet<Name> = std::collections::HashSet::new();
+    let mut types: HashMap<Name, Type> = HashMap::new();
+    let mut split: HashSet<Name> = HashSet::new();
     for i in &inputs {
         for c in &i.rel.schema.columns {
             if *types.entry(c.name.clone()).or_insert(c.ty) != c.ty {
@@ -186,21 +196,28 @@ fn split_types(inputs: Vec<Rows>, span: Span) -> Vec<Rows> {
     if split.is_empty() {
         return inputs;
     }
+    // A made-up name must not be one that some input has: that would be another column.
+    let mut namer = Namer::default();
+    types.keys().filter(|n| !split.contains(*n)).for_each(|n| namer.take(n.clone()));
+    let mut made: HashMap<(Name, Type), Name> = HashMap::new();
+    for i in &inputs {
+        for c in i.rel.schema.columns.iter().filter(|c| split.contains(&c.name)) {
+            made.entry((c.name.clone(), c.ty)).or_insert_with(|| namer.unique(&format!("{}_{}", c.name, c.ty)));
+        }
+    }
     inputs
         .into_iter()
         .map(|i| {
             if !i.rel.schema.columns.iter().any(|c| split.contains(&c.name)) {
                 return i;
             }
-            let mut namer = Namer::default();
             let columns: Vec<(Name, Expr)> = i
                 .rel
                 .schema
                 .columns
                 .iter()
                 .map(|c| {
-                    let name =
-                        if split.contains(&c.name) { namer.unique(&format!("{}_{}", c.name, c.ty)) } else { namer.unique(&c.name) };
+                    let name = made.get(&(c.name.clone(), c.ty)).unwrap_or(&c.name).clone();
                     (name, Expr::column(c.name.clone(), c.ty, span))
                 })
                 .collect();
