@@ -2,7 +2,16 @@
 //! source's events another's vocabulary, Sigma's log sources, and the [`SchemaCatalog`] that the front
 //! ends ask.
 
+mod catalog;
+mod coverage;
+mod logsource;
+mod sumo;
 mod table;
 mod text;
+mod view;
 
+pub use catalog::{Description, Entry, EntryKind, SchemaCatalog};
+pub use coverage::{ViewGap, unfilled, view_gaps};
+pub use sumo::RECORDS as SUMO_RECORDS;
 pub use table::{Schemas, TableDef, hidden};
+pub use view::{Source, View, ViewKind};

@@ -28,7 +28,7 @@ UserData HostApplication HostName HostVersion EngineVersion CommandLine ServiceN
 AccountName TaskName UserContext ActionName ResultCode RemoteName LocalName processPath processId jobTitle url
 param1 param2 param3 param4 param5 param6 User SessionID Address Source Action ApplicationPath ModifyingApplication
 RuleName Operation ESS CONSUMER Query QueryName QueryResults QueryStatus ProcessName TargetName UserName WorkstationName
-DomainName SChannelName FileNameBuffer ProcessNameBuffer RequestedPolicy ValidatedPolicy NewValue OldValue
+DomainName SChannelName ThreatName FileNameBuffer ProcessNameBuffer RequestedPolicy ValidatedPolicy NewValue OldValue
 PackageFullName PackageSourceUri AppId CallingProcess FilePath PackagePath PackageId
 ShareName ObjectName ServerName Reason Status Service subjectName payload process Caption SearchFilter DistinguishedName
 TargetUserName TargetUserSid TargetDomainName SubjectUserName SubjectUserSid SubjectDomainName Origin""".split()
