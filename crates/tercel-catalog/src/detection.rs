@@ -23,7 +23,8 @@ pub enum Level {
 
 impl Level {
     /// All, lowest first.
-    pub const ALL: [Level; 5] = [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];
+    pub const ALL: [Level; 5] =
+        [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];
 
     /// The name used in rules and output.
     pub fn as_str(self) -> &'static str {
@@ -74,6 +75,8 @@ pub struct Metadata {
     pub tags: Vec<String>,
     /// What must be logged for it to work.
     pub required: Vec<String>,
+    /// Fields worth showing with a hit.
+    pub fields: Vec<String>,
 }
 
 impl Metadata {
@@ -138,11 +141,19 @@ pub(crate) enum Syntax {
 }
 
 impl Detection {
+    /// Of a query that stands in no file. Sigma has rules, not queries: of a text with several, the first.
+    pub fn of_query(language: Language, text: String, name: &str) -> Detection {
+        let source = crate::source::Source { path: name.into(), stem: name.into(), language, text };
+        // Every text gives at least one detection, if only one that says what is wrong.
+        crate::load::detections(source).swap_remove(0)
+    }
     /// The data it reads: before compiling what a Sigma rule's log source says, afterwards the tables.
     pub fn data(&self) -> Vec<String> {
         match &self.rel {
             Some(rel) => rel.tables().iter().map(|t| t.to_string()).collect(),
-            None if self.language == Language::Sigma => self.metadata.required.iter().take(1).cloned().collect(),
+            None if self.language == Language::Sigma => {
+                self.metadata.required.iter().take(1).cloned().collect()
+            }
             None => Vec::new(),
         }
     }
@@ -187,9 +198,17 @@ mod tests {
     #[test]
     fn techniques_among_tags() {
         let m = Metadata {
-            tags: ["attack.t1071.001", "T1105", "attack.command-and-control", "attack.g0032", "tlp.white", "t10é5", "T"]
-                .map(String::from)
-                .to_vec(),
+            tags: [
+                "attack.t1071.001",
+                "T1105",
+                "attack.command-and-control",
+                "attack.g0032",
+                "tlp.white",
+                "t10é5",
+                "T",
+            ]
+            .map(String::from)
+            .to_vec(),
             ..Metadata::default()
         };
         assert_eq!(m.techniques(), ["T1071.001", "T1105"]);

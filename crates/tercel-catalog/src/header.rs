@@ -178,7 +178,10 @@ mod tests {
             "\n// title: Odd thing\n// id: a-1\n// level: high\n// tags: attack.t1071.001, attack.t1571\n\
              // description: one\n//   two\n// falsepositives:\n// - backups\n//   - tests\n//\n// note: prose\nT | take 1\n// level: low\n",
         );
-        assert_eq!((h.id.as_deref(), h.title.as_deref(), h.level), (Some("a-1"), Some("Odd thing"), Some(Level::High)));
+        assert_eq!(
+            (h.id.as_deref(), h.title.as_deref(), h.level),
+            (Some("a-1"), Some("Odd thing"), Some(Level::High))
+        );
         assert_eq!(h.metadata.tags, ["attack.t1071.001", "attack.t1571"]);
         assert_eq!(h.metadata.description.as_deref(), Some("one two"));
         assert_eq!(h.metadata.falsepositives, ["backups", "tests"]);

@@ -25,7 +25,9 @@ impl Language {
 
     /// From its name.
     pub fn parse(name: &str) -> Option<Language> {
-        [Language::Sigma, Language::Kql, Language::Sumo].into_iter().find(|l| l.as_str().eq_ignore_ascii_case(name))
+        [Language::Sigma, Language::Kql, Language::Sumo]
+            .into_iter()
+            .find(|l| l.as_str().eq_ignore_ascii_case(name))
     }
 
     /// By the suffix of a file name.
@@ -44,7 +46,9 @@ impl Language {
     /// names a metadata field or uses an operator that KQL lacks; everything else is taken for KQL.
     pub fn of_text(text: &str) -> Language {
         let key = |line: &str| {
-            ["detection:", "logsource:", "correlation:", "filter:", "title:"].iter().any(|k| line.starts_with(k))
+            ["detection:", "logsource:", "correlation:", "filter:", "title:"]
+                .iter()
+                .any(|k| line.starts_with(k))
         };
         if text.lines().take(2000).any(key) {
             return Language::Sigma;
@@ -52,8 +56,16 @@ impl Language {
         const METADATA: [&str; 7] =
             ["_sourceCategory", "_sourceHost", "_sourceName", "_source=", "_collector", "_index", "_view"];
         const OPERATORS: [&str; 10] = [
-            "parse \"", "parse regex", "parse field", "json \"", "json field", "timeslice", "count by", "fields ",
-            "nodrop", "csv ",
+            "parse \"",
+            "parse regex",
+            "parse field",
+            "json \"",
+            "json field",
+            "timeslice",
+            "count by",
+            "fields ",
+            "nodrop",
+            "csv ",
         ];
         for line in text.lines().take(2000) {
             let code = line.split("//").next().unwrap_or("");

@@ -10,9 +10,7 @@ use crate::compile::CompileOptions;
 pub struct LintOptions {
     /// Codes of findings that are left out.
     pub allow: Vec<String>,
-    /// Warnings count as errors.
-    pub strict: bool,
-    /// For compiling.
+    /// For compiling; when strict, the warnings of the checks count as errors too.
     pub compile: CompileOptions,
 }
 
@@ -34,10 +32,10 @@ pub struct Finding {
 /// Compiles the detection and collects the findings of its front end, of that language's own checks and
 /// of the checks of its meaning: each once, in the order of places.
 pub fn lint(detection: &mut Detection, catalog: &dyn Catalog, options: &LintOptions) -> Vec<Finding> {
-    detection.compile(catalog, &options.compile);
+    detection.compile(catalog, options.compile);
     let mut found = Diagnostics::new();
     found.extend(detection.diagnostics.iter().cloned());
-    found.extend(own_checks(detection));
+    found.extend(own_checks(detection, options));
     if let Some(rel) = &detection.rel {
         found.extend(tercel_verify::lint(rel));
     }
@@ -58,7 +56,7 @@ fn finish(detection: &Detection, found: Diagnostics, options: &LintOptions) -> V
         .into_iter()
         .filter(|d| !options.allow.iter().any(|a| a == d.code))
         .map(|mut d| {
-            if options.strict && d.severity == Severity::Warning {
+            if options.compile.strict && d.severity == Severity::Warning {
                 d.severity = Severity::Error;
             }
             let span = d.span.unwrap_or(tercel_ir::Span { end: detection.span.start, ..detection.span });
@@ -70,8 +68,13 @@ fn finish(detection: &Detection, found: Diagnostics, options: &LintOptions) -> V
 }
 
 /// What a language has to say about its own texts beyond what parsing and lowering find.
-fn own_checks(detection: &Detection) -> Vec<Diagnostic> {
+fn own_checks(detection: &Detection, options: &LintOptions) -> Vec<Diagnostic> {
     match &detection.syntax {
-        Syntax::None | Syntax::Sigma(_) | Syntax::Kql(_) | Syntax::Sumo(_) => Vec::new(),
+        Syntax::Sigma(document) => {
+            let file = tercel_sigma::File { documents: vec![document.as_ref().clone()] };
+            tercel_sigma::lint(&file, &detection.text).into_vec()
+        }
+        Syntax::Sumo(query) => tercel_sumo::lint(query, &options.compile.sumo()).into_vec(),
+        Syntax::None | Syntax::Kql(_) => Vec::new(),
     }
 }

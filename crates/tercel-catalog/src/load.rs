@@ -105,8 +105,10 @@ fn mark_duplicates(detections: &mut [Detection]) {
                 first.insert(d.id.clone(), (d.path.clone(), line));
             }
             Some((path, other)) => {
-                let (id, message) =
-                    (&d.id, format!("the id `{}` is that of two rules: {path}:{other} and {}:{line}", d.id, d.path));
+                let (id, message) = (
+                    &d.id,
+                    format!("the id `{}` is that of two rules: {path}:{other} and {}:{line}", d.id, d.path),
+                );
                 let mut finding = Diagnostic::warning("duplicate-id", message)
                     .meaning("both run; their hits cannot be told apart by `rule`")
                     .help("give one of them an id of its own");
@@ -130,7 +132,9 @@ mod tests {
     #[test]
     fn several_documents_and_their_findings() {
         let rule = |id: &str| {
-            format!("title: T {id}\nid: {id}\nlevel: high\ntags:\n  - attack.t1105\nlogsource:\n  product: windows\ndetection:\n  s:\n    Image: x\n  condition: s\n")
+            format!(
+                "title: T {id}\nid: {id}\nlevel: high\ntags:\n  - attack.t1105\nlogsource:\n  product: windows\ndetection:\n  s:\n    Image: x\n  condition: s\n"
+            )
         };
         let text = format!("{}---\n{}---\n- no\n- rule\n---\n{}", rule("one"), rule("two"), rule("one"));
         let loaded = from_stdin(&text, None);
@@ -149,7 +153,8 @@ mod tests {
     fn a_rule_that_is_not_yaml_has_one_error() {
         let loaded = from_stdin("title: [\n  nothing: closes", Some(Language::Sigma));
         assert_eq!(loaded.detections.len(), 1);
-        let errors = loaded.detections[0].diagnostics.iter().filter(|d| d.severity == tercel_ir::Severity::Error);
+        let errors =
+            loaded.detections[0].diagnostics.iter().filter(|d| d.severity == tercel_ir::Severity::Error);
         assert_eq!(errors.count(), 1, "{:#?}", loaded.detections[0].diagnostics);
         assert!(from_stdin("", Some(Language::Sigma)).detections[0].has_errors());
     }

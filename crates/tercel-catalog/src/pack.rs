@@ -78,7 +78,10 @@ mod tests {
     fn every_fixture_stands_beside_a_rule() {
         let pack = load();
         for (path, text) in fixtures() {
-            assert!(pack.iter().any(|d| d.path.starts_with(&format!("{path}."))), "{path}: no rule beside it");
+            assert!(
+                pack.iter().any(|d| d.path.starts_with(&format!("{path}."))),
+                "{path}: no rule beside it"
+            );
             for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
                 let v: serde_json::Value =
                     serde_json::from_str(line).unwrap_or_else(|e| panic!("{path}:{}: {e}", i + 1));

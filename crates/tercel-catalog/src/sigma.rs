@@ -53,7 +53,9 @@ pub(crate) fn detections(source: Source) -> Vec<Detection> {
 /// The detection whose text holds the place of a finding; of a finding without a place, the only one.
 fn owner<'a>(all: &'a mut [Detection], finding: &Diagnostic) -> Option<&'a mut Detection> {
     match finding.span {
-        Some(s) => all.iter_mut().find(|d| d.span.start <= s.start && s.start < d.span.end.max(d.span.start + 1)),
+        Some(s) => {
+            all.iter_mut().find(|d| d.span.start <= s.start && s.start < d.span.end.max(d.span.start + 1))
+        }
         None if all.len() == 1 => all.first_mut(),
         None => None,
     }
@@ -115,5 +117,6 @@ fn metadata(meta: &Meta, source: Option<&LogSource>) -> Metadata {
         falsepositives: all(&meta.falsepositives),
         tags: all(&meta.tags),
         required,
+        fields: all(&meta.fields),
     }
 }

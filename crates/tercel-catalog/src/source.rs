@@ -90,7 +90,11 @@ impl Sources {
     }
 
     fn path(&mut self, path: &Path, forced: Option<Language>) {
-        if path.is_dir() { self.folder(path, forced) } else { self.file(path, forced.or(Language::of_path(path))) }
+        if path.is_dir() {
+            self.folder(path, forced)
+        } else {
+            self.file(path, forced.or(Language::of_path(path)))
+        }
     }
 
     fn folder(&mut self, folder: &Path, forced: Option<Language>) {
@@ -103,7 +107,8 @@ impl Sources {
                 Ok(e) => e,
                 Err(e) => {
                     let path = e.path().unwrap_or(folder).display().to_string();
-                    let words = e.io_error().map_or_else(|| "a link that leads back to itself".into(), io_words);
+                    let words =
+                        e.io_error().map_or_else(|| "a link that leads back to itself".into(), io_words);
                     self.problem(&path, words);
                     continue;
                 }
@@ -115,7 +120,8 @@ impl Sources {
                 Some(l) => self.file(entry.path(), Some(forced.unwrap_or(l))),
                 None => self.skipped.push(Skipped {
                     path: entry.path().display().to_string(),
-                    reason: "its suffix is not that of a rule (.yml .yaml .kql .csl .kusto .sumo .sumoql)".into(),
+                    reason: "its suffix is not that of a rule (.yml .yaml .kql .csl .kusto .sumo .sumoql)"
+                        .into(),
                 }),
             }
         }
@@ -213,7 +219,9 @@ mod tests {
         let d = dir.path();
         std::fs::create_dir(d.join("sub")).unwrap();
         std::fs::create_dir(d.join(".git")).unwrap();
-        for (name, text) in [("a.yml", "title: a"), ("sub/b.x.kql", "T"), ("README.md", "# no"), (".git/c.kql", "T")] {
+        for (name, text) in
+            [("a.yml", "title: a"), ("sub/b.x.kql", "T"), ("README.md", "# no"), (".git/c.kql", "T")]
+        {
             std::fs::write(d.join(name), text).unwrap();
         }
         let s = read(&[d.to_str().unwrap()], b"");
@@ -238,7 +246,10 @@ mod tests {
         assert_eq!(decode(b"\xEF\xBB\xBFabc".to_vec()).unwrap(), "abc");
         assert_eq!(decode(vec![0xFF, 0xFE, b'a', 0, b'b', 0]).unwrap(), "ab");
         assert_eq!(decode(vec![0xFE, 0xFF, 0, b'a']).unwrap(), "a");
-        assert_eq!(decode(b"a\nb\xFF".to_vec()).unwrap_err(), "not UTF-8 text: invalid byte at offset 3 (line 2)");
+        assert_eq!(
+            decode(b"a\nb\xFF".to_vec()).unwrap_err(),
+            "not UTF-8 text: invalid byte at offset 3 (line 2)"
+        );
         assert_eq!(decode(b"a\0".to_vec()).unwrap_err(), "not a text: NUL byte at offset 1 (line 1)");
         let s = read_all(&["-".into()], None, &mut std::io::repeat(b'x'));
         assert!(s.problems[0].message.starts_with("too large for a rule"), "{:?}", s.problems);

@@ -36,7 +36,14 @@ pub struct Global {
     #[arg(long, global = true, help_heading = "Global options")]
     pub force: bool,
     /// Colours
-    #[arg(long, global = true, value_enum, value_name = "WHEN", env = "TERCEL_COLOR", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        env = "TERCEL_COLOR",
+        help_heading = "Global options"
+    )]
     pub color: Option<Color>,
     /// No footer, no progress, no warnings; errors only
     #[arg(short, long, global = true, env = "TERCEL_QUIET", value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -72,7 +79,9 @@ pub enum Command {
     #[command(subcommand)]
     Schema(SchemaCommand),
     /// Print completions for a shell
-    #[command(after_help = "Example:\n  tercel completions bash > ~/.local/share/bash-completion/completions/tercel")]
+    #[command(
+        after_help = "Example:\n  tercel completions bash > ~/.local/share/bash-completion/completions/tercel"
+    )]
     Completions {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
@@ -227,7 +236,9 @@ pub enum Rules {
         rules: Vec<String>,
     },
     /// Show a rule: what it says about itself, what it needs, its text
-    #[command(after_help = "Examples:\n  tercel rules show office-uncommon-port\n  tercel rules show rules/rule.yml")]
+    #[command(
+        after_help = "Examples:\n  tercel rules show office-uncommon-port\n  tercel rules show rules/rule.yml"
+    )]
     Show {
         /// An id of the built-in pack, or a file
         #[arg(value_name = "ID|FILE", value_hint = ValueHint::AnyPath)]

@@ -115,7 +115,8 @@ impl Config {
         w.source_category = w.source_category.take().or_else(|| self.source_category.clone());
         w.strict = w.strict.or(self.strict);
         // Named on the command line, a lookup hides the file's of the same name.
-        let named: Vec<String> = w.lookups.iter().filter_map(|l| Some(l.split_once('=')?.0.to_string())).collect();
+        let named: Vec<String> =
+            w.lookups.iter().filter_map(|l| Some(l.split_once('=')?.0.to_string())).collect();
         for (name, path) in self.lookups.iter().filter(|(n, _)| !named.contains(n)) {
             w.lookups.push(format!("{name}={}", path.display()));
         }

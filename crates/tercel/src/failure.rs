@@ -53,3 +53,9 @@ impl Outcome {
         }
     }
 }
+
+impl From<tercel_engine::EngineError> for Failure {
+    fn from(e: tercel_engine::EngineError) -> Failure {
+        Failure::new(e.to_string())
+    }
+}

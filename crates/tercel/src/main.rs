@@ -4,10 +4,16 @@
 mod cli;
 mod commands;
 mod config;
+mod data;
 mod failure;
+mod footer;
+mod interrupt;
+mod meter;
 mod output;
 mod report;
 mod talk;
+mod times;
+mod world;
 
 use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Color, Command};
@@ -57,6 +63,8 @@ fn run(cli: Cli, talk: &mut Talk) -> Result<Outcome, Failure> {
     match command {
         Command::Lint(a) => commands::lint::run(run, a),
         Command::Rules(a) => commands::rules::run(run, a),
+        Command::Query(a) => commands::query::run(run, a),
+        Command::Schema(a) => commands::schema::run(run, a),
         Command::Completions { shell } => commands::completions::run(&run, shell),
         _ => Err(Failure::new("not yet")),
     }

@@ -20,7 +20,9 @@ pub struct Reporter {
 impl Reporter {
     pub fn new(color: bool) -> Reporter {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        Reporter { renderer: renderer.term_width(usize::from(comfy_table::Table::new().width().unwrap_or(140))) }
+        Reporter {
+            renderer: renderer.term_width(usize::from(comfy_table::Table::new().width().unwrap_or(140))),
+        }
     }
 
     /// A finding in a text.
@@ -51,7 +53,8 @@ impl Reporter {
         for (place, words) in &d.related {
             if !window.as_ref().is_some_and(|w| w.holds(*place)) {
                 let (line, column) = text.place(place.start as usize);
-                group = group.element(Level::NOTE.message(clean(&format!("{words} (line {line}, column {column})"))));
+                group = group
+                    .element(Level::NOTE.message(clean(&format!("{words} (line {line}, column {column})"))));
             }
         }
         self.render(more(group, d.meaning.as_deref(), d.help.as_deref()))
@@ -172,7 +175,9 @@ mod tests {
             assert!(out.starts_with("warning[odd]: ") && !out.contains('\u{1b}'), "{out}");
         }
         let long = "é".repeat(1 << 20);
-        assert!(shown(&long, &Diagnostic::note("long", "m").at(Span::new(1 << 20, (1 << 20) + 2))).len() < 10_000);
+        assert!(
+            shown(&long, &Diagnostic::note("long", "m").at(Span::new(1 << 20, (1 << 20) + 2))).len() < 10_000
+        );
         let lines = "a\n".repeat(1000);
         assert!(shown(&lines, &Diagnostic::note("tall", "m").at(Span::new(0, 2000))).lines().count() < 12);
     }

@@ -41,7 +41,10 @@ fn query_prints_one_array_in_column_order() {
     let want = json!([{"z": 1, "a": "x", "d": {"b": [1, 2]}, "t": "2024-05-01T12:00:00.0000000Z", "s": "01:30:00", "n": "", "i": null}]);
     assert_eq!(r.json(), want);
     assert!(r.out.find("\"z\"") < r.out.find("\"a\""), "{}", r.out);
-    assert_eq!(tercel(&["query", "print x = 1 | where x == 2", "--format", "json"]).code(0).json(), json!([]));
+    assert_eq!(
+        tercel(&["query", "print x = 1 | where x == 2", "--format", "json"]).code(0).json(),
+        json!([])
+    );
 }
 
 #[test]
@@ -74,7 +77,10 @@ fn query_formats_and_files() {
 
 #[test]
 fn query_from_a_file_and_over_data() {
-    let dir = folder(&[("e.jsonl", &events()), ("q.kql", "Sysmon | where DestinationPort == 4444 | project Image, RecordNumber")]);
+    let dir = folder(&[
+        ("e.jsonl", &events()),
+        ("q.kql", "Sysmon | where DestinationPort == 4444 | project Image, RecordNumber"),
+    ]);
     let r = tercel(&["query", "-f", &path(&dir, "q.kql"), &path(&dir, "e.jsonl")]).code(0);
     assert_eq!(r.lines().len(), 1);
     assert_eq!(r.lines()[0]["Image"], r"C:\Temp\x.exe");
@@ -92,11 +98,26 @@ fn query_from_a_file_and_over_data() {
 fn query_in_sumo_and_sql() {
     let dir = folder(&[("e.jsonl", &events())]);
     let data = path(&dir, "e.jsonl");
-    let r = tercel(&["query", "--lang", "sumo", "_sourceCategory=windows/sysmon | count by Image | sort by _count", &data]).code(0);
+    let r = tercel(&[
+        "query",
+        "--lang",
+        "sumo",
+        "_sourceCategory=windows/sysmon | count by Image | sort by _count",
+        &data,
+    ])
+    .code(0);
     assert_eq!(r.lines()[0]["_count"], 2, "{}", r.out);
-    let r = tercel(&["query", "--lang", "sql", "SELECT \"Image\", count(*) AS n FROM \"Sysmon\" GROUP BY 1 ORDER BY n DESC", &data]).code(0);
+    let r = tercel(&[
+        "query",
+        "--lang",
+        "sql",
+        "SELECT \"Image\", count(*) AS n FROM \"Sysmon\" GROUP BY 1 ORDER BY n DESC",
+        &data,
+    ])
+    .code(0);
     assert_eq!(r.lines()[0]["n"], 2, "{}", r.out);
-    let r = tercel(&["query", "--lang", "sql", "SELECT count(*) AS n FROM \"DeviceNetworkEvents\"", &data]).code(0);
+    let r = tercel(&["query", "--lang", "sql", "SELECT count(*) AS n FROM \"DeviceNetworkEvents\"", &data])
+        .code(0);
     assert_eq!(r.lines()[0]["n"], 3, "{}", r.out);
     assert!(tercel(&["query", "--lang", "sql", "SELEC 1"]).code(2).err.starts_with("error"));
 }
@@ -128,7 +149,10 @@ fn settings_have_an_order_and_unknown_keys_are_errors() {
     assert_eq!(here(&q, None).code(0).out, "a\n1\n");
     assert_eq!(here(&q, Some("tsv")).code(0).out, "a\n1\n");
     assert_eq!(here(&q, Some("jsonl")).code(0).out, "{\"a\":1}\n");
-    assert_eq!(here(&["query", "print a = 1", "--format", "json"], Some("jsonl")).code(0).out, "[\n{\"a\":1}\n]\n");
+    assert_eq!(
+        here(&["query", "print a = 1", "--format", "json"], Some("jsonl")).code(0).out,
+        "[\n{\"a\":1}\n]\n"
+    );
     // A folder above counts too.
     std::fs::create_dir(dir.path().join("sub")).unwrap();
     let mut c = command(&q);

@@ -5,16 +5,18 @@ use crate::cli::Lint;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Cell, Column};
 use crate::report::Reporter;
+use crate::world;
 use std::io::Write;
-use tercel_catalog::{Detection, Finding, LintOptions};
+use tercel_catalog::{CompileOptions, Detection, Finding, LintOptions};
 use tercel_ir::{Severity, Type};
+use tercel_schema::Schemas;
 
 pub fn run(run: Run, mut args: Lint) -> Result<Outcome, Failure> {
     run.config.world(&mut args.world);
     args.allow.extend(run.config.allow.clone().into_iter().flatten());
     let mut rules = run.load_rules(&args.rules, args.lang.as_deref());
     rules.not_empty()?;
-    let found = findings(&run, &args, &mut rules.loaded.detections)?;
+    let found = findings(&args, &mut rules.loaded.detections)?;
     let errors = found.iter().filter(|(_, f)| f.diagnostic.severity == Severity::Error).count();
     let outcome = match rules.outcome() {
         Outcome::Ran if errors > 0 => Outcome::Gate,
@@ -44,18 +46,23 @@ pub fn run(run: Run, mut args: Lint) -> Result<Outcome, Failure> {
 }
 
 /// Findings with the index of their rule.
-fn findings(run: &Run, args: &Lint, rules: &mut [Detection]) -> Result<Vec<(usize, Finding)>, Failure> {
-    let _ = run;
+fn findings(args: &Lint, rules: &mut [Detection]) -> Result<Vec<(usize, Finding)>, Failure> {
     let options = LintOptions {
         allow: args.allow.clone(),
-        strict: args.world.strict.unwrap_or(false),
-        compile: tercel_catalog::CompileOptions { source_category: args.world.source_category.clone() },
+        compile: CompileOptions { strict: args.world.strict.unwrap_or(false) },
+    };
+    let catalog = if args.syntax_only {
+        None
+    } else {
+        Some(world::catalog(&args.world, Schemas::builtin(), Vec::new())?)
     };
     let mut out = Vec::new();
     for (i, d) in rules.iter_mut().enumerate() {
-        if args.syntax_only {
-            out.extend(tercel_catalog::syntax_findings(d, &options).into_iter().map(|f| (i, f)));
-        }
+        let found = match &catalog {
+            None => tercel_catalog::syntax_findings(d, &options),
+            Some(c) => tercel_catalog::lint(d, c, &options),
+        };
+        out.extend(found.into_iter().map(|f| (i, f)));
     }
     Ok(out)
 }

@@ -2,7 +2,9 @@
 
 pub mod completions;
 pub mod lint;
+pub mod query;
 pub mod rules;
+pub mod schema;
 
 use crate::cli::Global;
 use crate::config::Config;
@@ -64,8 +66,9 @@ impl Rules {
     /// When there is no rule at all.
     pub fn not_empty(&self) -> Result<(), Failure> {
         if self.loaded.detections.is_empty() {
-            return Err(Failure::new("there is no rule to work with")
-                .help("name files of rules, or folders that hold them: .yml .yaml .kql .csl .kusto .sumo .sumoql"));
+            return Err(Failure::new("there is no rule to work with").help(
+                "name files of rules, or folders that hold them: .yml .yaml .kql .csl .kusto .sumo .sumoql",
+            ));
         }
         Ok(())
     }

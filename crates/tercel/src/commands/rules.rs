@@ -74,7 +74,18 @@ fn show(run: &Run, name: &str) -> Result<Outcome, Failure> {
         return Ok(Outcome::Ran);
     }
     let columns = [
-        "id", "title", "level", "language", "path", "status", "author", "date", "modified", "license", "description", "text",
+        "id",
+        "title",
+        "level",
+        "language",
+        "path",
+        "status",
+        "author",
+        "date",
+        "modified",
+        "license",
+        "description",
+        "text",
     ];
     let lists = ["attack", "tags", "references", "falsepositives", "required", "data"];
     let all = columns.map(|n| Column::new(n, Type::String)).into_iter();
@@ -112,7 +123,11 @@ fn describe(d: &Detection, out: &mut dyn Write) -> std::io::Result<()> {
     let m = &d.metadata;
     writeln!(out, "{}", d.title)?;
     let mut line = |name: &str, value: &str| -> std::io::Result<()> {
-        if value.is_empty() { Ok(()) } else { writeln!(out, "  {name:<16} {}", value.replace('\n', "\n                   ")) }
+        if value.is_empty() {
+            Ok(())
+        } else {
+            writeln!(out, "  {name:<16} {}", value.replace('\n', "\n                   "))
+        }
     };
     line("id", &d.id)?;
     line("level", d.level.as_str())?;

@@ -11,7 +11,11 @@ pub(super) struct Delimited {
 
 impl Delimited {
     pub(super) fn new(out: Box<dyn Write + Send>, columns: Vec<Column>, delimiter: u8) -> Delimited {
-        Delimited { out: csv::WriterBuilder::new().delimiter(delimiter).from_writer(out), columns, header: false }
+        Delimited {
+            out: csv::WriterBuilder::new().delimiter(delimiter).from_writer(out),
+            columns,
+            header: false,
+        }
     }
     /// A header stands above no rows too.
     fn header(&mut self) -> io::Result<()> {

@@ -19,7 +19,13 @@ impl Markdown {
         }
         self.header = true;
         self.line(&self.columns.iter().map(|c| escape(&c.name)).collect::<Vec<_>>())?;
-        self.line(&self.columns.iter().map(|c| if c.ty.is_number() { "--:" } else { "---" }.into()).collect::<Vec<_>>())
+        self.line(
+            &self
+                .columns
+                .iter()
+                .map(|c| if c.ty.is_number() { "--:" } else { "---" }.into())
+                .collect::<Vec<_>>(),
+        )
     }
     fn line(&mut self, cells: &[String]) -> io::Result<()> {
         writeln!(self.out, "| {} |", cells.join(" | "))

@@ -144,7 +144,12 @@ impl Target {
     ///
     /// # Errors
     /// When the file's suffix says nothing, or Parquet would go to a terminal.
-    pub fn new(format: Option<Format>, path: Option<&Path>, force: bool, color: bool) -> Result<Target, Failure> {
+    pub fn new(
+        format: Option<Format>,
+        path: Option<&Path>,
+        force: bool,
+        color: bool,
+    ) -> Result<Target, Failure> {
         let terminal = path.is_none() && io::stdout().is_terminal();
         let format = match (format, path) {
             (Some(f), _) => f,

@@ -2,7 +2,8 @@
 
 use super::{Cell, Column, Rows};
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, DurationMicrosecondArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, DurationMicrosecondArray, Float64Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -84,7 +85,9 @@ fn array<'a>(ty: Type, cells: impl Iterator<Item = &'a Cell>) -> ArrayRef {
                 .with_timezone("UTC"),
         ),
         Type::TimeSpan => Arc::new(
-            values.map(|v| v.as_i64().map(|t| t / time::TICKS_PER_MICRO)).collect::<DurationMicrosecondArray>(),
+            values
+                .map(|v| v.as_i64().map(|t| t / time::TICKS_PER_MICRO))
+                .collect::<DurationMicrosecondArray>(),
         ),
         Type::Guid | Type::String | Type::Dynamic => {
             let text = |v: Value| if v.is_null() { None } else { Some(v.to_text()) };

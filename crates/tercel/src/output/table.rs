@@ -21,7 +21,12 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(out: Box<dyn Write + Send>, columns: Vec<Column>, width: Option<u16>, color: bool) -> Table {
+    pub(super) fn new(
+        out: Box<dyn Write + Send>,
+        columns: Vec<Column>,
+        width: Option<u16>,
+        color: bool,
+    ) -> Table {
         Table { out, columns, rows: Vec::new(), width, color, printed: 0 }
     }
 

@@ -23,7 +23,8 @@ impl Ran {
     }
     /// Standard output as a JSON value a line.
     pub fn lines(&self) -> Vec<Value> {
-        let parse = |l| serde_json::from_str(l).unwrap_or_else(|e| panic!("no JSON ({e}): {l}\n{}", self.err));
+        let parse =
+            |l| serde_json::from_str(l).unwrap_or_else(|e| panic!("no JSON ({e}): {l}\n{}", self.err));
         self.out.lines().map(parse).collect()
     }
     /// Checks the exit code.
