@@ -1,6 +1,22 @@
 //! Findings that more than one step reports, so that they read the same everywhere.
 
-use tercel_ir::{Diagnostic, Span};
+use tercel_ir::{Diagnostic, Diagnostics, Severity, Span};
+
+/// So many findings of one kind are enough; the rest of a hostile text is not reported one by one.
+const MAX_FINDINGS: usize = 500;
+
+/// Keeps a finding, unless there are too many already; an error is kept if there is none yet, so that the
+/// outcome does not change.
+pub(crate) fn push_capped(list: &mut Diagnostics, d: Diagnostic) {
+    if list.len() < MAX_FINDINGS || d.severity == Severity::Error && !list.has_errors() {
+        list.push(d);
+    }
+}
+
+/// Whether reading on would report nothing.
+pub(crate) fn is_full(list: &Diagnostics) -> bool {
+    list.len() >= MAX_FINDINGS
+}
 
 /// `eval x = e`.
 pub(crate) fn eval(span: Span, name: &str, strict: bool) -> Diagnostic {

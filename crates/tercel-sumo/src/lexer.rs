@@ -260,7 +260,8 @@ impl<'a> Lexer<'a> {
                 end
             };
             if self.starts(end, "://") {
-                return make(Tok::Path, self.path_end(end + 3));
+                let (end, closed) = self.path_end(end + 3);
+                return make(if closed { Tok::Path } else { Tok::OpenStr }, end);
             }
             return make(Tok::Ident, end);
         }
@@ -338,23 +339,23 @@ impl<'a> Lexer<'a> {
         Token { tok: Tok::Ident, start, end: word }
     }
 
-    /// The end of a path: up to a blank, comma or bracket outside of quotes.
-    pub fn path_end(&self, mut at: usize) -> usize {
+    /// The end of a path, up to a blank, comma or bracket outside of quotes; and whether the quotes are closed.
+    pub fn path_end(&self, mut at: usize) -> (usize, bool) {
         while let Some(c) = self.src[at..].chars().next() {
             if c == '"' {
                 let (end, closed) = self.quoted(at);
                 at = end;
                 if !closed {
-                    return at;
+                    return (at, false);
                 }
             } else if let Some(end) = self.template(at) {
                 at = end;
             } else if c.is_whitespace() || matches!(c, ',' | ')' | '(' | '|' | ']') {
-                return at;
+                return (at, true);
             } else {
                 at += c.len_utf8();
             }
         }
-        at
+        (at, true)
     }
 }

@@ -54,6 +54,7 @@ pub fn lint(query: &Query, options: &Options) -> Diagnostics {
         conditions: Vec::new(),
         event: None,
         direction: false,
+        network: false,
     };
     l.scope(query.scope.as_ref());
     for s in &query.stages {
@@ -74,6 +75,8 @@ pub(crate) struct Linter<'a> {
     event: Option<Span>,
     /// Whether anything looks at the direction.
     direction: bool,
+    /// Whether anything looks at the other end of a connection.
+    network: bool,
 }
 
 struct Alternatives {
@@ -83,6 +86,15 @@ struct Alternatives {
 }
 
 impl Linter<'_> {
+    /// Keeps a finding, within limits.
+    pub fn report(&mut self, d: Diagnostic) {
+        findings::push_capped(&mut self.out, d);
+    }
+
+    fn report_all(&mut self, list: Diagnostics) {
+        list.into_iter().for_each(|d| self.report(d));
+    }
+
     pub fn origin(&self, e: &Expr) -> Origin {
         match &e.kind {
             ExprKind::Field(n) => {
@@ -140,13 +152,15 @@ impl Linter<'_> {
                     self.selects(&name.text, &t.cooked(), at.0);
                 }
             }
-            Some(Scope::Subquery(s)) => self.out.extend(lint(&s.query, self.options)),
+            Some(Scope::Subquery(s)) => self.report_all(lint(&s.query, self.options)),
             Some(Scope::Term(_)) => {}
         }
     }
 
     fn mentions(&mut self, field: &str) {
         let lower = field.to_ascii_lowercase();
+        self.network |= ["destinationip", "destinationport", "dest_ip", "dest_port", "dst_ip", "dst_port"]
+            .contains(&lower.as_str());
         self.direction |= lower.contains("initiated") || lower.contains("direction");
     }
 
@@ -175,7 +189,7 @@ impl Linter<'_> {
                 if let (true, Some(n)) = (*eval, name) {
                     let start = s.at.0.start;
                     let strict = self.options.profile == Profile::Strict;
-                    self.out.push(findings::eval(Span { start, end: start + 4 }, &n.text, strict));
+                    self.report(findings::eval(Span { start, end: start + 4 }, &n.text, strict));
                 }
                 self.expr(expr);
                 self.unreachable_label(expr);
@@ -240,10 +254,21 @@ impl Linter<'_> {
             }
             Operator::Join { tables, .. } => {
                 for t in tables {
-                    self.out.extend(lint(&t.query, self.options));
+                    self.report_all(lint(&t.query, self.options));
                 }
             }
-            _ => {}
+            Operator::Error
+            | Operator::Template(_)
+            | Operator::Limit(_)
+            | Operator::Top { .. }
+            | Operator::Topk { .. }
+            | Operator::Dedup { .. }
+            | Operator::Withtime(_) => {}
+            // These may set any field.
+            _ => {
+                self.conditions.clear();
+                self.origins.clear();
+            }
         }
     }
 
@@ -255,7 +280,7 @@ impl Linter<'_> {
         };
         let strict = self.options.profile == Profile::Strict;
         if let Some(sep) = findings::is_path_split(c) {
-            self.out.push(findings::anchor_path_basename(c.pattern.at.0, strict, sep));
+            self.report(findings::anchor_path_basename(c.pattern.at.0, strict, sep));
         }
         let of_path = field.is_none_or(|f| {
             let e = Expr { kind: ExprKind::Field(f.clone()), at: f.at };
@@ -304,7 +329,7 @@ impl Linter<'_> {
             return;
         };
         let shown = print_expr(at);
-        self.out.push(
+        self.report(
             Diagnostic::warning("sumo-unreachable-label", format!("{shown} is never the result"))
                 .at(at.at.0)
                 .label("never taken")
@@ -374,7 +399,7 @@ impl Linter<'_> {
                 match (name.text.to_ascii_lowercase().as_str(), args.as_slice()) {
                     ("matches", [x, p]) => {
                         let strict = self.options.profile == Profile::Strict;
-                        self.out.push(findings::matches_call(e.at.0, strict));
+                        self.report(findings::matches_call(e.at.0, strict));
                         if let ExprKind::String(t) = &p.kind {
                             self.regex(x, &t.cooked(), p.at.0);
                         }
@@ -384,7 +409,7 @@ impl Linter<'_> {
                 }
                 args.iter().for_each(|a| self.expr(a));
             }
-            ExprKind::Subquery(s) => self.out.extend(lint(&s.query, self.options)),
+            ExprKind::Subquery(s) => self.report_all(lint(&s.query, self.options)),
             ExprKind::Template(_)
             | ExprKind::String(_)
             | ExprKind::Number(_)
@@ -402,7 +427,7 @@ impl Linter<'_> {
             && self.origin(x) != Origin::Number
         {
             let at = first.at.0.to(last.at.0);
-            self.out.push(findings::numeric_in_on_text(at, &format!("`{}`", n.text)));
+            self.report(findings::numeric_in_on_text(at, &format!("`{}`", n.text)));
         }
         self.file_names(x, list, negated, at);
         list.iter().for_each(|i| self.expr(i));
@@ -412,7 +437,7 @@ impl Linter<'_> {
     fn boolean_texts(&mut self, a: &Expr, b: &Expr) {
         let is = |e: &Expr, s: &str| matches!(&e.kind, ExprKind::String(t) if t.raw.eq_ignore_ascii_case(s));
         if is(a, "true") && is(b, "false") || is(a, "false") && is(b, "true") {
-            self.out.push(
+            self.report(
                 Diagnostic::note("sumo-boolean-as-string", "a yes or no is kept as a text")
                     .at(a.at.0.to(b.at.0))
                     .meaning(
@@ -425,11 +450,11 @@ impl Linter<'_> {
 
     /// Network connections without a look at who opened them.
     fn direction(&mut self) {
-        if self.direction {
+        if self.direction || !self.network {
             return;
         }
         if let Some(at) = self.event {
-            self.out.push(
+            self.report(
                 Diagnostic::note("sumo-no-direction-test", "connections of both directions are taken")
                     .at(at)
                     .meaning(

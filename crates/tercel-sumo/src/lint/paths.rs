@@ -11,7 +11,7 @@ fn is_bare(name: &str) -> bool {
 
 fn is_program(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    [".exe", ".dll", ".com", ".scr", ".bat", ".cmd", ".ps1", ".vbs"].iter().any(|s| lower.ends_with(s))
+    [".exe", ".dll", ".scr", ".bat", ".cmd", ".ps1", ".vbs"].iter().any(|s| lower.ends_with(s))
 }
 
 impl Linter<'_> {
@@ -33,10 +33,12 @@ impl Linter<'_> {
         let names = texts.iter().all(|t| is_bare(t)) && texts.iter().any(|t| is_program(t));
         if names && matches!(origin, Origin::Path | Origin::PathTail) {
             let what = if negated { "excludes nothing" } else { "is never true" };
-            let d = Diagnostic::warning("sumo-dead-filter", format!("this list of file names {what}"))
+            // The default profile binds the file name after all; the service does not.
+            let there = if origin == Origin::PathTail { " in Sumo Logic" } else { "" };
+            let d = Diagnostic::warning("sumo-dead-filter", format!("this list of file names {what}{there}"))
                 .at(at)
                 .label(format!("`{shown}` holds a path"));
-            self.out.push(if origin == Origin::Path {
+            self.report(if origin == Origin::Path {
                 d.meaning(format!(
                     "`{shown}` is a full path with its directories, and a bare file name never equals one"
                 ))
@@ -58,7 +60,7 @@ impl Linter<'_> {
         let cased = texts.iter().any(|t| is_program(t) && t.chars().any(char::is_alphabetic));
         if cased && !lowered {
             let example = texts.iter().find(|t| is_program(t)).cloned().unwrap_or_default();
-            self.out.push(
+            self.report(
                 Diagnostic::warning(
                     "sumo-case-sensitive-in",
                     "`in` heeds the case of letters, Windows file names do not",
@@ -69,7 +71,7 @@ impl Linter<'_> {
             );
         } else if lowered && texts.iter().any(|t| t.chars().any(char::is_uppercase)) && lower_call(x) {
             let item = texts.iter().find(|t| t.chars().any(char::is_uppercase)).cloned().unwrap_or_default();
-            self.out.push(
+            self.report(
                 Diagnostic::warning(
                     "sumo-dead-list-item",
                     format!("`{item}` is never in a text in lower case"),
@@ -92,7 +94,7 @@ impl Linter<'_> {
         }
         let shown = crate::print::print_expr(x);
         let what = if op == BinaryOp::Eq { "never true" } else { "always true" };
-        self.out.push(
+        self.report(
             Diagnostic::warning("sumo-dead-filter", format!("this comparison is {what}"))
                 .at(text.at.0)
                 .label(format!("`{shown}` holds a path"))

@@ -252,9 +252,9 @@ impl Linter<'_> {
             return;
         }
         let Ok(compiled) = tercel_ir::function::compile_regex(re) else { return };
-        // The programs that are meant, and the first other one that ends like one of them.
+        // The programs that are meant, and others that end like one of them.
         let mut meant: Vec<&str> = Vec::new();
-        let mut example: Option<(&str, &str)> = None;
+        let mut others: Vec<(&str, usize)> = Vec::new();
         for p in PROGRAMS {
             let path = format!("c:\\windows\\system32\\{p}");
             let name_at = path.len() - p.len();
@@ -262,25 +262,24 @@ impl Linter<'_> {
             // From the first letter of the name on: meant. Later: the tail of another name.
             if m.start() <= name_at {
                 meant.push(p);
-            } else if example.is_none() {
-                example = Some((p, &p[m.start() - name_at..]));
+            } else {
+                others.push((p, m.start() - name_at));
             }
         }
         // Not anchored if a letter before a name that is meant makes no difference.
-        let open: Vec<&str> = meant
-            .iter()
-            .copied()
-            .filter(|p| compiled.is_match(&format!("c:\\windows\\system32\\x{p}")))
-            .collect();
-        let Some(first) = open.first() else { return };
+        let open = |p: &&str| compiled.is_match(&format!("c:\\windows\\system32\\x{p}"));
+        let Some(first) = meant.iter().copied().find(open) else { return };
         let shown = crate::print::print_expr(x);
-        let (other, tail) = match example {
-            Some((other, tail)) => (other.to_owned(), tail.to_owned()),
-            None => (format!("x{first}"), (*first).to_owned()),
+        let (names, tail) = match others.first() {
+            Some((other, from)) => {
+                let names: Vec<String> = others.iter().take(3).map(|(p, _)| format!("`{p}`")).collect();
+                (names.join(", "), &other[*from..])
+            }
+            None => (format!("`x{first}`"), first),
         };
-        let tail = tail.split(".exe").next().unwrap_or(&tail).to_owned();
-        self.out.push(
-            Diagnostic::warning("sumo-unanchored-exe-regex", format!("this also matches `{other}`"))
+        let tail = tail.split(".exe").next().unwrap_or(tail);
+        self.report(
+            Diagnostic::warning("sumo-unanchored-exe-regex", format!("this also matches {names}"))
                 .at(at)
                 .label(format!("`{tail}.exe` is found inside longer names"))
                 .meaning(format!(

@@ -39,7 +39,7 @@ impl Linter<'_> {
     }
 
     fn hand_made(&mut self, at: Span) {
-        self.out.push(
+        self.report(
             Diagnostic::warning("sumo-hand-made-private-range", "private addresses are listed by hand")
                 .at(at)
                 .meaning("loopback (127.0.0.0/8), link-local (169.254.0.0/16), every IPv6 address and an absent one count as external")

@@ -71,7 +71,7 @@ impl Lowerer<'_> {
         let name = item.alias.as_ref().map_or(default, |a| a.text.clone());
         for a in &item.args {
             if !matches!(a.kind, ast::ExprKind::Field(_) | ast::ExprKind::Template(_)) {
-                self.diags.push(
+                self.report(
                     Diagnostic::warning(
                         "sumo-aggregate-expression",
                         format!("`{f}` takes a field, not an expression"),

@@ -77,7 +77,7 @@ impl Lowerer<'_> {
             ("substring", [a, from]) => return self.substring(a, from, None, span),
             ("substring", [a, from, to]) => return self.substring(a, from, Some(to), span),
             ("tourl", [_, label, ..]) => {
-                self.diags.push(
+                self.report(
                     Diagnostic::note("sumo-display-only", "`tourl` only concerns the display")
                         .at(span)
                         .meaning("the value is the text that would be shown"),
@@ -203,7 +203,7 @@ impl Lowerer<'_> {
             return truth(test, span);
         }
         self.drops.push(call("isnotnull", vec![test.clone()], span));
-        self.diags.push(
+        self.report(
             Diagnostic::note("sumo-invalid-ip-dropped", "rows without a valid IPv4 address are dropped here")
                 .at(span)
                 .meaning("that is what the documentation says of this function; an absent address is not valid either")

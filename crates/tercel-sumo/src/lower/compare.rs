@@ -149,7 +149,7 @@ impl Lowerer<'_> {
                     ast::ExprKind::Field(n) => format!("`{}`", n.text),
                     _ => "the value".into(),
                 };
-                self.diags.push(crate::findings::numeric_in_on_text(at, &field));
+                self.report(crate::findings::numeric_in_on_text(at, &field));
                 // Sumo compares these as what they are, and a text is no number.
                 if self.options.profile == Profile::Intent {
                     any.push(member(number(v), numbers, span));

@@ -284,7 +284,7 @@ impl Lowerer<'_> {
         if self.options.profile == Profile::Strict {
             return self.refuse(findings::matches_call(span, true));
         }
-        self.diags.push(findings::matches_call(span, false));
+        self.report(findings::matches_call(span, false));
         let ast::ExprKind::String(t) = &pattern.kind else {
             return self.matches(a, pattern, span);
         };
@@ -292,7 +292,7 @@ impl Lowerer<'_> {
         let v = peel(text(self.value(a)?));
         // `*foo*` is no regular expression: a glob was meant.
         if re.starts_with('*') || tercel_ir::function::compile_regex(&re).is_err() && re.contains('*') {
-            self.diags.push(
+            self.report(
                 Diagnostic::warning(
                     "sumo-matches-call-glob",
                     "this reads as a wildcard pattern, not as a regular expression",

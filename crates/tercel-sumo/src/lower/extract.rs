@@ -71,7 +71,7 @@ impl Lowerer<'_> {
             let pattern = self.string(&c.pattern)?;
             if let Some(separator) = findings::is_path_split(c) {
                 let strict = self.options.profile == Profile::Strict;
-                self.diags.push(findings::anchor_path_basename(at, strict, separator));
+                self.report(findings::anchor_path_basename(at, strict, separator));
                 if !strict {
                     self.path_split(&source, c, separator, &mut columns, &mut matched, at);
                     continue;
@@ -161,7 +161,7 @@ impl Lowerer<'_> {
             if !extract || self.options.profile == Profile::Strict {
                 return self.refuse(d.meaning("the service rejects unnamed groups").help(help));
             }
-            self.diags.push(Diagnostic { severity: tercel_ir::Severity::Warning, ..d.help(help) });
+            self.report(Diagnostic { severity: tercel_ir::Severity::Warning, ..d.help(help) });
             re = regexes::without_unnamed(&re);
         }
         self.checked_regex(&re, at)?;

@@ -185,6 +185,11 @@ impl Lowerer<'_> {
         self.map(|r| r.project(columns, span));
     }
 
+    /// Keeps a finding, within limits.
+    pub fn report(&mut self, d: Diagnostic) {
+        crate::findings::push_capped(&mut self.diags, d);
+    }
+
     fn map(&mut self, f: impl FnOnce(Rel) -> Rel) {
         let empty = Rel::empty(tercel_ir::Schema::default(), Span::default());
         let rel = std::mem::replace(&mut self.rel, empty);
@@ -236,7 +241,7 @@ impl Lowerer<'_> {
     }
 
     pub fn refuse<T>(&mut self, d: Diagnostic) -> R<T> {
-        self.diags.push(d);
+        self.report(d);
         Err(Refused)
     }
 
@@ -281,7 +286,7 @@ impl Lowerer<'_> {
             Some(n) => d.help(format!("did you mean `{n}`?")),
             None => d.help("an operator before this one left only its own fields"),
         };
-        self.diags.push(d);
+        self.report(d);
         Expr::null(Type::String, span)
     }
 
@@ -346,7 +351,7 @@ impl Lowerer<'_> {
             op => {
                 let name = operator_name(op);
                 if name == "save" {
-                    self.diags.push(
+                    self.report(
                         Diagnostic::note("sumo-no-effect", "`save` has no effect here")
                             .at(span)
                             .meaning("the rows are shown, and no lookup table is written"),

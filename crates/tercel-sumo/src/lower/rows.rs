@@ -21,7 +21,7 @@ impl Lowerer<'_> {
             if strict {
                 return self.refuse(d);
             }
-            self.diags.push(d);
+            self.report(d);
         }
         if let ast::ExprKind::Template(t) = &expr.kind
             && name.is_none()

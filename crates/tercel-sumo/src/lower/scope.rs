@@ -136,7 +136,7 @@ impl Lowerer<'_> {
             call("matches_glob_ci", vec![text(plain(field)), text_literal(glob, value.at.0)], span)
         } else {
             if literal.contains('*') {
-                self.diags.push(
+                self.report(
                     Diagnostic::warning("sumo-quoted-wildcard", "`*` inside quotes stands for itself")
                         .at(value.at.0)
                         .meaning("the field would have to hold a star")

@@ -160,7 +160,7 @@ impl Parser<'_> {
             && self.whole_template().is_none()
             && items.last().is_some_and(|i| !i.args.is_empty() && i.alias.is_none())
         {
-            self.diags.push(
+            self.report(
                 Diagnostic::warning("sumo-missing-by", "the fields to group by come without `by`")
                     .at(self.cur.span())
                     .meaning("read as if `by` stood before them")

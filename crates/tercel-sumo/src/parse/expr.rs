@@ -332,7 +332,7 @@ impl Parser<'_> {
                 self.seek(end);
                 // `/re/i` comes from other languages; here the flag stands inside.
                 if self.cur.start == end && self.is_kw("i") {
-                    self.diags.push(
+                    self.report(
                         Diagnostic::warning(
                             "sumo-regex-flag",
                             "`/…/i` is not Sumo Logic's way to ignore case",
@@ -347,7 +347,7 @@ impl Parser<'_> {
                 Ok(Expr { kind: ExprKind::Regex(raw), at: At(Span::new(start, end)) })
             }
             None => {
-                self.diags.push(
+                self.report(
                     Diagnostic::error("syntax-error", "this regular expression has no closing `/`")
                         .at(self.cur.span())
                         .help("a slash inside the expression is written `\\/`"),
@@ -473,7 +473,7 @@ impl Parser<'_> {
         self.expect(P::Close, "`,` or `)` in the arguments")?;
         let at = self.span_from(start);
         if name.text.eq_ignore_ascii_case("matches") && args.len() == 2 {
-            self.diags.push(findings::matches_call(at.0, false));
+            self.report(findings::matches_call(at.0, false));
         }
         Ok(Expr { kind: ExprKind::Call { name, args }, at })
     }
@@ -604,7 +604,7 @@ impl Parser<'_> {
                 let (end, closed) = self.lex.quoted(at);
                 at = end;
                 if !closed {
-                    break;
+                    return self.unexpected("a value");
                 }
                 continue;
             }

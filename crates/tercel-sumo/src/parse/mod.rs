@@ -14,6 +14,7 @@ mod scope;
 use tercel_ir::{Diagnostic, Diagnostics, Span};
 
 use crate::ast::*;
+use crate::findings;
 use crate::lexer::{Lexer, P, Tok, Token};
 
 /// How deep expressions, scopes and pipelines may nest. Every level costs a few stack frames; the
@@ -88,6 +89,11 @@ impl<'a> Parser<'a> {
         let mut lex = Lexer::new(src);
         let cur = lex.token(0);
         Parser { src, lex, cur, last_end: 0, diags: Diagnostics::new(), depth: 0, too_deep: false }
+    }
+
+    /// Keeps a finding, within limits.
+    pub fn report(&mut self, d: Diagnostic) {
+        findings::push_capped(&mut self.diags, d);
     }
 
     pub fn text(&self, t: Token) -> &'a str {
@@ -170,7 +176,7 @@ impl<'a> Parser<'a> {
     pub fn unexpected<T>(&mut self, expected: &str) -> R<T> {
         if self.cur.tok == Tok::OpenStr {
             let quote = self.text(self.cur).trim_start_matches('%').chars().next().unwrap_or('"');
-            self.diags.push(
+            self.report(
                 Diagnostic::error("unterminated-string", "this text has no closing quote")
                     .at(self.cur.span())
                     .help(format!("add the missing {quote}; a quote inside a text is written \\{quote}")),
@@ -181,7 +187,7 @@ impl<'a> Parser<'a> {
             if self.is(P::Semicolon) {
                 d = d.help("a query does not end with a semicolon");
             }
-            self.diags.push(d);
+            self.report(d);
         }
         Err(Failed)
     }
@@ -191,7 +197,7 @@ impl<'a> Parser<'a> {
         if self.depth >= MAX_DEPTH {
             if !self.too_deep {
                 self.too_deep = true;
-                self.diags.push(
+                self.report(
                     Diagnostic::error(
                         "nesting-too-deep",
                         format!("the query nests deeper than {MAX_DEPTH} levels here"),
@@ -218,9 +224,11 @@ impl<'a> Parser<'a> {
                 template_behind = true;
             } else {
                 let from = self.cur.start;
+                let depth = self.depth;
                 match self.scope(close) {
                     Ok(s) => scope = s,
                     Err(Failed) => {
+                        self.depth = depth;
                         self.recover(close, from);
                         stages.push(Stage { op: Operator::Error, at: self.span_from(from) });
                     }
@@ -228,7 +236,7 @@ impl<'a> Parser<'a> {
             }
         }
         loop {
-            if self.at_close(close) || self.cur.tok == Tok::Eof || self.too_deep {
+            if self.at_close(close) || self.cur.tok == Tok::Eof || self.too_deep || self.gave_up() {
                 break;
             }
             if self.eat(P::Pipe) {
@@ -266,6 +274,11 @@ impl<'a> Parser<'a> {
             }
         }
         Query { scope, stages, at: self.span_from(start) }
+    }
+
+    /// Too many errors to go on reading.
+    fn gave_up(&self) -> bool {
+        findings::is_full(&self.diags) && self.diags.has_errors()
     }
 
     pub fn at_close(&self, close: Close) -> bool {
@@ -313,7 +326,7 @@ impl<'a> Parser<'a> {
     fn trailing(&mut self) {
         if self.is_kw("where") || self.is_kw("parse") || self.is_kw("json") || self.is_kw("if") {
             let word = self.text(self.cur).to_owned();
-            self.diags.push(
+            self.report(
                 Diagnostic::error(
                     "syntax-error",
                     format!("`{word}` starts a new operator, but there is no `|`"),

@@ -240,8 +240,8 @@ impl Parser<'_> {
         // Read the table's address from the text: it may start with anything.
         let from_kw = self.cur;
         let start = self.lex.skip_trivia(from_kw.end);
-        let end = self.lex.path_end(start);
-        if end == start {
+        let (end, closed) = self.lex.path_end(start);
+        if end == start || !closed {
             self.bump();
             return self.unexpected("a table");
         }
@@ -317,8 +317,7 @@ impl Parser<'_> {
     pub(super) fn service(&mut self, operator: String) -> R<Operator> {
         let mut words = Vec::new();
         let mut at = self.lex.skip_trivia(self.last_end);
-        loop {
-            let Some(c) = self.src[at..].chars().next() else { break };
+        while let Some(c) = self.src[at..].chars().next() {
             if matches!(c, '|' | ')' | ']') {
                 break;
             }

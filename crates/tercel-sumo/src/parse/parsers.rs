@@ -92,7 +92,7 @@ impl Parser<'_> {
         } else {
             return Ok(());
         };
-        self.diags.push(d);
+        self.report(d);
         Err(Failed)
     }
 
@@ -128,7 +128,7 @@ impl Parser<'_> {
     /// them; lowering decides.)
     fn check_groups(&mut self, pattern: &Text) {
         if !crate::regexes::groups(&pattern.raw).iter().any(|g| g.name.is_some()) {
-            self.diags.push(
+            self.report(
                 Diagnostic::error(
                     "sumo-regex-no-group",
                     "the regular expression names no group, so it extracts nothing",
@@ -147,7 +147,7 @@ impl Parser<'_> {
         while self.common_part(&mut parts)? {}
         for p in &paths {
             if p.raw.trim().starts_with("//") || p.raw.contains("//") {
-                self.diags.push(
+                self.report(
                     Diagnostic::error("sumo-xpath", "`//` is not supported in an XPath of `parse xml`")
                         .at(p.at.0)
                         .help("write the whole path from the root: `/users/user`"),
@@ -178,7 +178,7 @@ impl Parser<'_> {
     fn check_count(&mut self, paths: &[Text], names: &[Name]) -> R<()> {
         if !names.is_empty() && names.len() != paths.len() {
             let at = names[0].at.0.to(names[names.len() - 1].at.0);
-            self.diags.push(
+            self.report(
                 Diagnostic::error(
                     "sumo-name-count",
                     format!("{} paths, but {} names", paths.len(), names.len()),
@@ -210,9 +210,7 @@ impl Parser<'_> {
                 maxdepth = Some(self.expr()?);
             } else if self.eat_kw("extractarrays") {
                 extractarrays = true;
-            } else if self.eat_kw("keys") {
-                paths.extend(self.strings()?);
-            } else if self.cur.tok == Tok::Str {
+            } else if self.eat_kw("keys") || self.cur.tok == Tok::Str {
                 paths.extend(self.strings()?);
             } else if self.is(P::Comma) && !paths.is_empty() {
                 // `"a" as x, "b" as y`
@@ -322,9 +320,7 @@ impl Parser<'_> {
             } else if self.eat_kw("delim") {
                 self.eat(P::Eq);
                 delim = Some(self.option_text()?);
-            } else if self.eat_kw("keys") {
-                keys.extend(self.strings()?);
-            } else if self.cur.tok == Tok::Str {
+            } else if self.eat_kw("keys") || self.cur.tok == Tok::Str {
                 keys.extend(self.strings()?);
             } else if self.eat_kw("as") {
                 names.extend(self.names("a name")?);

@@ -96,8 +96,9 @@ impl Parser<'_> {
             Tok::P(
                 P::Star | P::Slash | P::Percent | P::Eq | P::Ne | P::Lt | P::Le | P::Gt | P::Ge | P::Question,
             ) => {
-                !(lower == "lookup" || lower == "save" || lower == "cat")
-                    && !(lower == "where" && next.tok == Tok::P(P::Slash))
+                let paths = matches!(lower.as_str(), "lookup" | "save" | "cat");
+                let regex = lower == "where" && next.tok == Tok::P(P::Slash);
+                !(paths || regex)
             }
             Tok::P(P::Plus | P::Minus) => {
                 !matches!(lower.as_str(), "sort" | "order" | "fields" | "where" | "top" | "limit")
@@ -282,7 +283,7 @@ impl Parser<'_> {
         let name = self.name("a name")?;
         self.bump();
         let expr = self.expr()?;
-        self.diags.push(findings::eval(keyword.span(), &name.text, false));
+        self.report(findings::eval(keyword.span(), &name.text, false));
         Ok(Operator::Compute { expr, name: Some(name), eval: true })
     }
 
@@ -343,7 +344,7 @@ impl Parser<'_> {
                 )
         );
         let d = Diagnostic::error("syntax-error", "this value has no name").at(expr.at.0);
-        self.diags.push(if condition {
+        self.report(if condition {
             d.help("write `where` before a condition, or `as name` behind it to keep the result")
         } else {
             d.help("write `as name` behind it")
@@ -362,7 +363,7 @@ impl Parser<'_> {
     fn report_unknown(&mut self, word: &str, span: Span) {
         let d = Diagnostic::error("unknown-operator", format!("`{word}` is not an operator")).at(span);
         let near = nearest(word, OPERATORS.iter().copied().chain(function_names()));
-        self.diags.push(match near {
+        self.report(match near {
             Some(n) => d.help(format!("did you mean `{n}`?")),
             None => d,
         });
@@ -474,7 +475,7 @@ impl Parser<'_> {
         let keyword = self.last_end;
         self.eat_kw("by");
         if matches!(self.cur.tok, Tok::Eof | Tok::P(P::Pipe | P::Close)) {
-            self.diags.push(
+            self.report(
                 Diagnostic::warning("sumo-sort-without-field", "`sort` names no field")
                     .at(Span::new(keyword.saturating_sub(4), keyword))
                     .meaning("the rows keep the order they have")
@@ -738,12 +739,8 @@ impl Parser<'_> {
             }
             let by = self.amount()?;
             let periods = if self.cur.tok == Tok::Number { Some(self.amount()?) } else { None };
-            let aggregate =
-                if self.cur.tok == Tok::Ident && !self.is_kw("as") && self.whole_template().is_none() {
-                    Some(self.name("`avg`, `min` or `max`")?)
-                } else {
-                    None
-                };
+            let named = ["avg", "min", "max"].iter().any(|k| self.is_kw(k));
+            let aggregate = if named { Some(self.name("`avg`, `min` or `max`")?) } else { None };
             let alias = self.alias()?;
             list.push(Timeshift { by, periods, aggregate, alias });
             if !self.eat(P::Comma) {

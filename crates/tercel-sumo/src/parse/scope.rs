@@ -225,9 +225,8 @@ impl Parser<'_> {
         };
         // `<tag>` is a keyword; a comparison has something to compare with.
         let after = self.lex.skip_trivia(at + len);
-        let next = self.src[after..].chars().next();
         if matches!(op, ScopeOp::Lt | ScopeOp::Gt | ScopeOp::Le | ScopeOp::Ge)
-            && !next.is_some_and(|c| c.is_ascii_digit() || c == '-')
+            && !is_number_ahead(&self.src[after..])
         {
             return None;
         }
@@ -241,7 +240,7 @@ impl Parser<'_> {
         }
         if self.scope_ends() {
             let span = Span::new(start, self.last_end);
-            self.diags.push(
+            self.report(
                 Diagnostic::error("syntax-error", format!("`{}` is compared with nothing", name.text))
                     .at(span)
                     .help("write a value behind the sign; `field=*` asks whether the field is there"),
@@ -318,16 +317,18 @@ impl Parser<'_> {
                 at = end;
                 continue;
             }
+            if self.src[at..].starts_with("{{") || self.src[at..].starts_with("${") {
+                self.last_end = at;
+                return self.scope_error("a parameter such as `{{name}}`");
+            }
             let stop = match c {
                 None | Some('(' | ')' | '|' | '[' | ']') => true,
                 Some('=') => !value,
                 Some('!') => !value && self.src[at + 1..].starts_with('='),
                 // `<` and `>` stop a word only where a number follows (`_size>500`).
                 Some('<' | '>') => {
-                    !value && at > start && {
-                        let after = self.src[at + 1..].trim_start_matches('=');
-                        after.chars().next().is_some_and(|c| c.is_ascii_digit())
-                    }
+                    let after = &self.src[at + 1..];
+                    !value && at > start && is_number_ahead(after.strip_prefix('=').unwrap_or(after))
                 }
                 Some(c) => c.is_whitespace(),
             };
@@ -346,4 +347,9 @@ impl Parser<'_> {
         self.last_end = at;
         Ok(Term { parts, at: At(Span::new(start, at)) })
     }
+}
+
+/// Whether a number begins here.
+fn is_number_ahead(text: &str) -> bool {
+    text.strip_prefix('-').unwrap_or(text).starts_with(|c: char| c.is_ascii_digit())
 }
