@@ -63,10 +63,10 @@ fn run(cli: Cli, talk: &mut Talk) -> Result<Outcome, Failure> {
     match command {
         Command::Lint(a) => commands::lint::run(run, a),
         Command::Rules(a) => commands::rules::run(run, a),
+        Command::Hunt(a) => commands::hunt::run(run, a),
         Command::Query(a) => commands::query::run(run, a),
         Command::Schema(a) => commands::schema::run(run, a),
         Command::Completions { shell } => commands::completions::run(&run, shell),
-        _ => Err(Failure::new("not yet")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod completions;
+pub mod hunt;
 pub mod lint;
 pub mod query;
 pub mod rules;

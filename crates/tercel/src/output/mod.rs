@@ -91,6 +91,15 @@ impl Cell {
     pub fn list(items: &[String]) -> Cell {
         Cell::Value(Value::Dynamic(items.iter().map(|s| serde_json::Value::from(s.as_str())).collect()))
     }
+    /// Bytes that it takes, roughly.
+    pub fn weight(&self) -> usize {
+        match self {
+            Cell::Json(j) => j.len(),
+            Cell::Value(Value::Str(s)) => s.len(),
+            Cell::Value(Value::Dynamic(j)) => json_weight(j),
+            Cell::Value(_) => 16,
+        }
+    }
     fn is_empty(&self) -> bool {
         match self {
             Cell::Value(Value::Null) => true,
@@ -110,6 +119,16 @@ impl Cell {
                 Err(_) => json::one_line(j).into_owned(),
             },
         }
+    }
+}
+
+fn json_weight(j: &serde_json::Value) -> usize {
+    use serde_json::Value as J;
+    match j {
+        J::String(s) => s.len() + 32,
+        J::Array(a) => a.iter().map(json_weight).sum::<usize>() + 32,
+        J::Object(o) => o.iter().map(|(k, v)| k.len() + json_weight(v)).sum::<usize>() + 64,
+        J::Null | J::Bool(_) | J::Number(_) => 32,
     }
 }
 

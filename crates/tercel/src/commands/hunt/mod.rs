@@ -1,0 +1,228 @@
+//! `tercel hunt`.
+
+mod hits;
+mod summary;
+
+use super::{Rules, Run};
+use crate::cli::Hunt;
+use crate::data::Data;
+use crate::failure::{Failure, Outcome};
+use crate::footer::{Footer, Remark, RuleReport};
+use crate::meter::Meter;
+use crate::{interrupt, world};
+use hits::Hits;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tercel_catalog::{CompileOptions, Detection, Language, Level};
+use tercel_engine::{HuntPlan, HuntStats, Now, Options};
+use tercel_ir::{Expr, ExprKind, Rel, Severity};
+use tercel_schema::Schemas;
+
+/// With more rules than this, what is wrong with each is for the footer and for `lint`.
+const TELL_EACH: usize = 10;
+
+pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
+    run.config.world(&mut args.world);
+    run.config.reading(&mut args.reading);
+    let started = Instant::now();
+    settle_paths(&mut args)?;
+    let target = run.target()?;
+    let level = args.level.as_ref().or(run.config.level.as_ref()).and_then(|l| Level::parse(l)).unwrap_or_default();
+
+    let mut rules = run.load_rules(&args.rules, args.lang.as_deref());
+    rules.not_empty()?;
+    let below = rules.loaded.detections.len();
+    rules.loaded.detections.retain(|d| d.level >= level);
+    let below = below - rules.loaded.detections.len();
+
+    let data = Arc::new(Data::open(&args.data, &args.reading, false));
+    data.not_empty(&run.talk)?;
+    let catalog = world::catalog(&args.world, Schemas::builtin(), data.discovered())?;
+    data.bind(catalog.schemas().clone());
+    let watched = data.clone();
+    interrupt::listen(move || watched.progress.cancel());
+    let named_now = data.set_times(&args.reading)?;
+    let mut options = Options { context: Arc::new(world::context(&args.world)?), ..Options::default() };
+    options.now = named_now.map_or(Now::Newest, Now::At);
+    if let Some(jobs) = args.reading.jobs {
+        options.threads = usize::from(jobs);
+    }
+
+    let strict = args.world.strict.unwrap_or(false);
+    for d in &mut rules.loaded.detections {
+        d.compile(&catalog, CompileOptions { strict });
+    }
+    tell(&run, &rules);
+    let detections = &rules.loaded.detections;
+    let plans: Vec<HuntPlan> =
+        detections.iter().enumerate().filter_map(|(id, d)| Some(HuntPlan { id, rel: plan_of(d)? })).collect();
+    let ran = plans.len();
+
+    let mut hits = Hits::new(&target, detections, &data, args.limit_hits)?;
+    let progress = data.progress.clone();
+    let meter = Meter::start(run.talk.terminal && !run.talk.quiet, data.inputs.total_bytes(), move || {
+        (progress.bytes(), progress.events())
+    });
+    let stats = if ran == 0 {
+        Ok(HuntStats::default())
+    } else {
+        tercel_engine::hunt(plans, &*data, &options, &mut |hit| hits.take(hit))
+    };
+    drop(meter);
+    let counted = hits.finish()?;
+    let stats = stats?;
+
+    let mut footer = Footer::of_data(&data, started.elapsed());
+    footer.now = stats.now.or(footer.now);
+    footer.named_now = named_now.is_some();
+    footer.notes = notes(&args, detections, below, level);
+    let report = report(detections, &stats, &data, ran, &counted);
+    let failed = !report.failed.is_empty();
+    let refused = !report.skipped.is_empty();
+    footer.rules = Some(report);
+    footer.write(&run.talk, args.explain_skips);
+
+    Ok(if interrupt::stopped() {
+        Outcome::Interrupted
+    } else if ran == 0 && below == 0 || strict && refused || failed || data.incomplete() {
+        Outcome::Incomplete
+    } else if args.fail_on_hit && counted.by_rule.iter().any(|n| *n > 0) {
+        Outcome::Gate
+    } else {
+        rules.outcome()
+    })
+}
+
+/// `-r` takes several values, so that a shell may expand a pattern; when no DATA stands before it, the
+/// values after the first are DATA.
+fn settle_paths(args: &mut Hunt) -> Result<(), Failure> {
+    if args.data.is_empty() && args.rules.len() > 1 {
+        args.data = args.rules.split_off(1);
+    }
+    if args.data.is_empty() {
+        return Err(Failure::new("there is no data to hunt in").help("tercel hunt DATA… [-r RULES…]; - is standard input"));
+    }
+    if args.data.iter().any(|p| p == "-") && args.rules.iter().any(|p| p == "-") {
+        return Err(Failure::new("standard input cannot be both the rules and the data"));
+    }
+    Ok(())
+}
+
+/// What is wrong with a handful of rules is said in full; of many, only how many.
+fn tell(run: &Run, rules: &Rules) {
+    if rules.builtin || rules.loaded.detections.len() > TELL_EACH {
+        return;
+    }
+    for d in &rules.loaded.detections {
+        for f in d.diagnostics.iter().filter(|f| f.severity != Severity::Note) {
+            run.talk.finding(f, &d.path, &d.text);
+        }
+    }
+}
+
+/// A Sigma rule asks for events, not for columns: without any, the plan carries only where they are.
+fn plan_of(d: &Detection) -> Option<Rel> {
+    let rel = d.rel.as_ref()?;
+    if d.language == Language::Sigma {
+        let bare = rel.clone().project(Vec::new(), rel.span);
+        if tercel_engine::with_provenance(&bare).is_some() {
+            return Some(bare);
+        }
+    }
+    Some(rel.clone())
+}
+
+fn report(
+    detections: &[Detection],
+    stats: &HuntStats,
+    data: &Data,
+    ran: usize,
+    counted: &hits::Counted,
+) -> RuleReport {
+    let mut r = RuleReport { loaded: detections.len(), ran, unwritten: counted.unwritten, ..RuleReport::default() };
+    let seen = data.stats().map(|s| s.tables).unwrap_or_default();
+    let present = |t: &str| seen.keys().any(|s| &**s == t);
+    let errors: HashMap<usize, String> =
+        stats.plans.iter().filter_map(|p| Some((p.id, p.error.as_ref()?.to_string()))).collect();
+    // Rules by view and the columns of it that stay empty.
+    let mut gaps: Vec<((String, String), Vec<&str>)> = Vec::new();
+    for (i, d) in detections.iter().enumerate() {
+        let remark = |why: String| Remark { rule: format!("{} ({})", d.title, d.id), why };
+        let Some(rel) = &d.rel else {
+            let why = d.first_error().map_or_else(String::new, |e| match e.span {
+                Some(s) => format!("{}:{}: {}", d.path, d.text.place(s.start as usize).0, e.message),
+                None => format!("{}: {}", d.path, e.message),
+            });
+            r.skipped.push(remark(why));
+            continue;
+        };
+        let hits = counted.by_rule[i];
+        r.hits[d.level as usize] += hits;
+        if hits > 0 {
+            r.fired.push((d.title.clone(), d.id.clone(), d.level, hits));
+        }
+        if let Some(e) = errors.get(&i) {
+            r.failed.push(remark(e.clone()));
+            continue;
+        }
+        if hits == 0
+            && let Some(why) = tercel_catalog::unable(rel, &present)
+        {
+            r.unable.push(remark(why));
+            continue;
+        }
+        for gap in tercel_schema::view_gaps(rel, &present) {
+            let columns: Vec<&str> = gap.columns.iter().map(|c| &**c).collect();
+            let key = (gap.view.to_string(), columns.join(", "));
+            match gaps.iter_mut().find(|(k, _)| *k == key) {
+                Some((_, rules)) => rules.push(&d.title),
+                None => gaps.push((key, vec![&d.title])),
+            }
+        }
+    }
+    r.gaps = gaps
+        .into_iter()
+        .map(|((rule, columns), rules)| {
+            let rest = if rules.len() > 1 { format!(" and {} more", rules.len() - 1) } else { String::new() };
+            Remark { rule, why: format!("{columns} (read by {}{rest})", rules[0]) }
+        })
+        .collect();
+    r.fired.sort_by(|a, b| (b.2, b.3).cmp(&(a.2, a.3)));
+    r
+}
+
+fn notes(args: &Hunt, detections: &[Detection], below: usize, level: Level) -> Vec<String> {
+    let mut notes = Vec::new();
+    if below > 0 {
+        notes.push(format!("{} below level {level} left out", super::count(below, "rule")));
+    }
+    if args.world.geoip.is_none() {
+        let n = detections.iter().filter(|d| d.rel.as_ref().is_some_and(|r| calls(r, "geo_info_from_ip_address"))).count();
+        if n > 0 {
+            notes.push(format!("{} of the rules ask where an address is; without --geoip FILE.mmdb that is null", n));
+        }
+    }
+    let warned = detections
+        .iter()
+        .filter(|d| d.rel.is_some() && d.diagnostics.iter().any(|f| f.severity == Severity::Warning))
+        .count();
+    if warned > 0 {
+        notes.push(format!("{} ran with warnings; `tercel lint` shows them", super::count(warned, "rule")));
+    }
+    notes
+}
+
+/// Whether a relation calls a function of the registry.
+fn calls(rel: &Rel, function: &str) -> bool {
+    fn expr(e: &Expr, function: &str) -> bool {
+        let here = match &e.kind {
+            ExprKind::Call(f, _) => f.name == function,
+            ExprKind::Scalar(r) => calls(r, function),
+            ExprKind::InRelation { relation, .. } => calls(relation, function),
+            _ => false,
+        };
+        here || e.children().into_iter().any(|c| expr(c, function))
+    }
+    rel.expressions().into_iter().any(|e| expr(e, function)) || rel.inputs().into_iter().any(|i| calls(i, function))
+}
