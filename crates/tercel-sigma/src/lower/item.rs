@@ -63,7 +63,8 @@ impl Lowering<'_> {
                 Kind::Text => self.text_tests(&field, &plan, item, v),
                 _ => vec![Test::Other(self.other_test(&field, &plan, item, v))],
             };
-            if !self.take(tests.len(), v.span) {
+            // A test is a call, a column and a value.
+            if !self.take(3 * tests.len(), v.span) {
                 return Expr::boolean(false, span);
             }
             groups.push((tests, v.span));

@@ -83,7 +83,7 @@ impl Lowering<'_> {
         let mut any = Vec::new();
         if let Kind::Regex { i, m, s } = plan.kind {
             for r in self.regexes((i, m, s), item, v) {
-                if !self.take(columns.len(), span) {
+                if !self.take(3 * columns.len(), span) {
                     return Expr::boolean(false, span);
                 }
                 any.extend(columns.iter().map(|c| c.matches_regex(&r, span)));
@@ -91,7 +91,7 @@ impl Lowering<'_> {
             return Expr::or(any, span);
         }
         for form in self.forms(v, &item.modifiers) {
-            if !self.take(columns.len(), span) {
+            if !self.take(3 * columns.len(), span) {
                 return Expr::boolean(false, span);
             }
             match form {

@@ -23,7 +23,7 @@ pub struct Options {
 
 /// An expression of a rule may have so many nodes; a condition that names a large search over and over
 /// would otherwise multiply it.
-const MAX_NODES: usize = 2_000_000;
+const MAX_NODES: usize = 500_000;
 
 /// Findings after which no more are reported.
 const MAX_FINDINGS: usize = 200;

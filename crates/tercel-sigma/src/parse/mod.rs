@@ -29,7 +29,12 @@ pub fn parse_with(text: &str, limits: Limits) -> (File, Diagnostics) {
                 .help("a rule is a YAML map with `title`, `logsource` and `detection`"),
         );
     }
-    let mut unfold = Unfold { global: None, previous: None, budget: limits.alias_bytes.saturating_mul(4) };
+    let mut unfold = Unfold {
+        global: None,
+        previous: None,
+        keep_previous: text.contains("repeat"),
+        budget: limits.alias_bytes.saturating_mul(4),
+    };
     for d in documents {
         let Some(root) = d.root else { continue };
         if !matches!(root.kind, Kind::Map(_)) {
@@ -57,6 +62,12 @@ pub fn parse_with(text: &str, limits: Limits) -> (File, Diagnostics) {
             }
         }
     }
+    if file.documents.is_empty() && sink.errors() == 0 {
+        sink.push(
+            Diagnostic::error("empty-file", "there is no rule in this text")
+                .help("`action` documents only give their keys to rules that follow them"),
+        );
+    }
     (file, sink.finish())
 }
 
@@ -72,6 +83,8 @@ pub(crate) fn first_line(text: &str, span: Span) -> Span {
 struct Unfold {
     global: Option<Node>,
     previous: Option<Node>,
+    /// Whether a `repeat` may come: keeping every rule would double the cost of all files for nothing.
+    keep_previous: bool,
     /// Bytes that copies may still take: a large global document times many small ones is a bomb.
     budget: usize,
 }
@@ -88,9 +101,10 @@ impl Unfold {
                 root = self.inherit(root, &global, sink);
                 self.global = Some(global);
             }
-            // Kept only where a `repeat` may follow: copying every rule of a large file would double its cost.
-            let weight = root.weight();
-            self.previous = if weight <= self.budget { Some(root.clone()) } else { None };
+            if self.keep_previous {
+                // A rule too large for the budget is not kept; `repeat` after it is then an error.
+                self.previous = (root.weight() <= self.budget).then(|| root.clone());
+            }
             return Some(root);
         };
         match action.scalar_text().as_deref() {

@@ -434,16 +434,23 @@ impl<'t> Reader<'t, '_> {
         let line_start = text[..at].rfind('\n').map_or(0, |i| i + 1);
         let line_end = text[at..].find('\n').map_or(text.len(), |i| at + i);
         let line = &text[line_start..line_end];
-        let indent = &line[..line.len() - line.trim_start().len()];
-        if let Some(tab) = indent.find('\t') {
-            let at = self.source.base + line_start + tab;
-            self.sink.push(
-                Diagnostic::error("yaml-tab", "a tab in the indentation")
-                    .at(Span::new(at, at + 1))
-                    .meaning("YAML allows only spaces there; nothing of this document is read")
-                    .help("replace the tab by four spaces"),
-            );
-            return;
+        // The scanner gives up on the line with the tab, or says "tab" on the one before it.
+        let near =
+            text[line_start..].split_inclusive('\n').take(if e.info().contains("tab") { 3 } else { 1 });
+        let mut start = line_start;
+        for l in near {
+            let indent = &l[..l.len() - l.trim_start().len()];
+            if let Some(tab) = indent.find('\t') {
+                let at = self.source.base + start + tab;
+                self.sink.push(
+                    Diagnostic::error("yaml-tab", "a tab in the indentation")
+                        .at(Span::new(at, at + 1))
+                        .meaning("YAML allows only spaces there; nothing of this document is read")
+                        .help("replace the tab by four spaces"),
+                );
+                return;
+            }
+            start += l.len();
         }
         let width = text[at..line_end].chars().next().map_or(0, char::len_utf8);
         let mut d = Diagnostic::error("yaml-syntax", format!("this is not YAML: {}", e.info()))

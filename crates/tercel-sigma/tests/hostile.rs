@@ -1,0 +1,165 @@
+//! Inputs that want to hurt: an error, in bounded time and memory, and the other documents run.
+
+mod common;
+
+use tercel_sigma::{Options, lower_document, parse};
+
+fn codes(text: &str) -> Vec<&'static str> {
+    parse(text).1.iter().map(|d| d.code).collect()
+}
+
+fn rule(detection: &str) -> String {
+    format!("title: t\nlogsource: {{category: c}}\ndetection:\n{detection}\n")
+}
+
+#[test]
+fn not_yaml() {
+    assert_eq!(codes(""), ["empty-file"]);
+    assert_eq!(codes("# only a comment\n---\n"), ["empty-file"]);
+    assert_eq!(codes("just text"), ["not-a-rule"]);
+    assert_eq!(codes("- a\n- b"), ["not-a-rule"]);
+    assert_eq!(codes("title: 'open\n"), ["yaml-syntax"]);
+    assert_eq!(codes("title: \"C:\\Windows\"\n"), ["yaml-syntax"]);
+    assert_eq!(codes("title: x\0\n"), ["yaml-syntax"]);
+    assert_eq!(codes("title: x\n\tlevel: low\n"), ["yaml-tab"]);
+    assert_eq!(codes("title: *nobody\n"), ["yaml-syntax"]);
+    assert_eq!(codes("title: !odd x\n")[0], "yaml-tag");
+    assert_eq!(codes("title: x\n? {a: b}\n: c\n")[0], "yaml-key");
+}
+
+#[test]
+fn byte_order_mark_and_line_ends() {
+    let text = rule("    a:\n        F: x\n    condition: a").replace('\n', "\r\n");
+    let (file, found) = parse(&format!("\u{feff}{text}"));
+    assert!(found.is_empty(), "{found:?}");
+    let span = file.documents[0].meta().title.as_ref().expect("a title").span;
+    assert_eq!(&format!("\u{feff}{text}")[span.range()], "t");
+}
+
+#[test]
+fn places_are_bytes() {
+    let text = format!("description: 'üñ → 𝄞'\n{}", rule("    a:\n        F: 'é'\n    condition: a and ö"));
+    let (_, found) = parse(&text);
+    let at = found.iter().find(|d| d.code == "missing-search").and_then(|d| d.span).expect("a place");
+    assert_eq!(&text[at.range()], "ö");
+}
+
+#[test]
+fn a_broken_document_leaves_the_others() {
+    let good = rule("    a:\n        F: x\n    condition: a");
+    let text = format!("{good}---\ntitle: 'open\n---\n{good}---\nx: [\n---\n{good}");
+    let (file, found) = parse(&text);
+    assert_eq!(file.documents.len(), 3);
+    assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), ["yaml-syntax", "yaml-syntax"]);
+    assert!(file.documents.iter().all(|d| !d.broken()));
+}
+
+#[test]
+fn duplicate_keys_break_the_rule() {
+    let text = rule("    a:\n        F: x\n        F: y\n    condition: a");
+    let (file, found) = parse(&text);
+    let d = found.iter().next().expect("a finding");
+    assert_eq!((d.code, d.related.len()), ("duplicate-key", 1));
+    let (rel, found) = lower_document(&file.documents[0], &common::World::open(), &Options::default());
+    assert!(rel.is_none());
+    assert_eq!(found.iter().next().map(|d| d.code), Some("broken-rule"));
+}
+
+#[test]
+fn aliases_do_what_they_should() {
+    let text = rule(
+        "    a: &a\n        F: x\n    b:\n        <<: *a\n        G: y\n    c: *a\n    condition: a or b or c",
+    );
+    let (file, found) = parse(&text);
+    assert!(found.is_empty(), "{found:?}");
+    let (rel, _) = lower_document(&file.documents[0], &common::World::open(), &Options::default());
+    assert!(rel.is_some());
+}
+
+#[test]
+fn alias_bombs() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..12 {
+        let list = vec![format!("*a{}", i - 1); 10].join(", ");
+        bomb.push_str(&format!("a{i}: &a{i} [{list}]\n"));
+    }
+    assert_eq!(codes(&bomb), ["yaml-alias-limit"]);
+    // A tower: every anchor one level higher than the one before.
+    let mut tower = String::from("a0: &a0 [x]\n");
+    for i in 1..200 {
+        tower.push_str(&format!("a{i}: &a{i} [*a{}]\n", i - 1));
+    }
+    assert_eq!(codes(&tower), ["nesting-too-deep"]);
+    assert_eq!(codes("a: &a [*a]\n"), ["yaml-alias"]);
+}
+
+#[test]
+fn depth() {
+    for text in [
+        format!("a: {}{}", "[".repeat(10_000), "]".repeat(10_000)),
+        format!("a: {}", "{b: ".repeat(10_000)),
+        format!("a:\n{}x", "- ".repeat(10_000)),
+        (0..5_000).map(|i| format!("{}a:\n", " ".repeat(i))).collect(),
+    ] {
+        let c = codes(&text);
+        assert!(c == ["nesting-too-deep"] || c == ["yaml-syntax"], "{c:?}");
+    }
+    let deep =
+        rule(&format!("    a:\n        F: x\n    condition: {}a{}", "(".repeat(1_000), ")".repeat(1_000)));
+    assert_eq!(codes(&deep), ["nesting-too-deep"]);
+}
+
+#[test]
+fn long_lists_are_fine() {
+    let values: String = (0..100_000).map(|i| format!("            - 'value number {i}'\n")).collect();
+    let (file, found) = parse(&rule(&format!("    a:\n        F|contains:\n{values}    condition: a")));
+    assert!(found.is_empty());
+    let (rel, found) = lower_document(&file.documents[0], &common::World::open(), &Options::default());
+    assert!(rel.is_some(), "{found:?}");
+}
+
+#[test]
+fn many_findings_are_counted() {
+    let text = rule(&format!(
+        "    a:\n{}    condition: a",
+        (0..5_000).map(|i| format!("        F{i}|nope: x\n")).collect::<String>()
+    ));
+    let (file, found) = parse(&text);
+    assert_eq!(found.iter().last().map(|d| d.code), Some("too-many-findings"));
+    assert!(found.len() < 1_000);
+    assert!(file.documents[0].broken());
+}
+
+#[test]
+fn values_that_multiply() {
+    // 625 texts times three offsets times many values.
+    let values: String = (0..20_000).map(|i| format!("            - '-a{i} -b -c -d'\n")).collect();
+    let (file, _) =
+        parse(&rule(&format!("    a:\n        F|windash|base64offset|contains:\n{values}    condition: a")));
+    let (rel, found) = lower_document(&file.documents[0], &common::World::open(), &Options::default());
+    assert!(rel.is_none());
+    assert_eq!(found.iter().next().map(|d| d.code), Some("rule-too-large"));
+    // A condition that names a large search again and again.
+    let list: String = (0..10_000).map(|i| format!("            - '*x{i}y*'\n")).collect();
+    let again = vec!["a"; 2_000].join(" or ");
+    let (file, _) = parse(&rule(&format!("    a:\n        F:\n{list}    condition: {again}")));
+    let (rel, found) = lower_document(&file.documents[0], &common::World::open(), &Options::default());
+    assert!(rel.is_none());
+    assert_eq!(found.iter().next().map(|d| d.code), Some("rule-too-large"));
+}
+
+#[test]
+fn collections_that_multiply() {
+    let global = format!("action: global\ndescription: '{}'\n", "x".repeat(1 << 20));
+    let text = format!("{global}{}", "---\ntitle: t\n".repeat(500));
+    assert!(codes(&text).contains(&"collection-too-large"));
+}
+
+#[test]
+fn large_regexes() {
+    let (file, found) = parse(&rule("    a:\n        F|re: '(\\w{500}){500}'\n    condition: a"));
+    assert!(found.is_empty());
+    let (rel, found) = lower_document(&file.documents[0], &common::World::open(), &Options::default());
+    assert!(rel.is_none());
+    assert_eq!(found.iter().next().map(|d| d.code), Some("invalid-regex"));
+}
