@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod error;
+mod hunt;
 mod kernels;
 mod options;
 mod passes;
@@ -17,9 +18,12 @@ mod run;
 mod scan;
 mod session;
 mod source;
+mod sql;
+mod telemetry;
 mod values;
 
 pub use error::EngineError;
+pub use hunt::{Hit, HuntPlan, HuntStats, PlanOutcome, Provenance, hunt};
 pub use kernels::{Arg, Call};
 pub use options::{Now, Options};
 pub use passes::{is_empty, prune_absent, uses_now, with_provenance};
@@ -27,4 +31,7 @@ pub use plan::MAX_DEPTH;
 pub use query::{QueryOutcome, query, query_rows};
 pub use session::{SessionOptions, session};
 pub use source::{DataSource, Demand, MemorySource, TableBatch, TableDemand, hidden};
+pub use sql::sql;
+pub use telemetry::Telemetry;
+pub use tercel_schema::ViewGap;
 pub use values::{arrow_schema, arrow_type, canonical, json_rows, rows};

@@ -9,6 +9,7 @@ use crate::values::rows;
 use crate::{EngineError, Now, Options};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tercel_ir::{Column, Name, Rel, Value};
@@ -122,7 +123,14 @@ fn run_inner(
     let mut errors: Vec<Option<EngineError>> = inner.iter().map(|_| None).collect();
     let mut prepared = Vec::new();
     let mut which: Vec<(usize, Vec<Column>)> = Vec::new();
+    // Detections over one view bring the same relation each in a copy of its own; it is run once.
+    let mut first: HashMap<(bool, String), usize> = HashMap::new();
+    let mut same_as: Vec<usize> = (0..inner.len()).collect();
     for (n, i) in inner.iter().enumerate() {
+        same_as[n] = *first.entry((i.scalar, format!("{:?}", i.relation))).or_insert(n);
+        if same_as[n] != n {
+            continue;
+        }
         let Some((rel, ty)) = i.plan() else { continue };
         match plan(&rel, context, options) {
             Ok(p) => {
@@ -151,6 +159,12 @@ fn run_inner(
             }
         }
     })?;
+    for n in 0..inner.len() {
+        if same_as[n] != n {
+            answers[n].values = answers[same_as[n]].values.clone();
+            errors[n] = errors[same_as[n]].clone();
+        }
+    }
     let mut failed = Failed::new();
     let mut good = Vec::new();
     for (a, e) in answers.into_iter().zip(errors) {

@@ -26,6 +26,13 @@
 //! A plan without joins needs one pass, which it shares with all other such plans; one with joins runs
 //! after those, on its own ([`Prepared::needs_own_pass`]).
 //!
+//! # Shared views
+//!
+//! Many plans read the same view. Such a view is a plan of its own whose rows go to scans of the plans
+//! that read it ([`Prepared::feeding`]) instead of to the caller: the view is computed once. The argument
+//! above holds as before, with the view's plan as the reader of one more pass: it waits for its readers,
+//! which (being plans without joins) always ask for their next batch, and nobody waits for it but them.
+//!
 //! Finished rows go through one bounded channel to the calling thread, which is always waiting for them.
 
 use crate::EngineError;
@@ -51,13 +58,41 @@ pub(crate) struct Prepared {
     context: Arc<TaskContext>,
     /// The scans of each pass; the first pass is the one that can be shared.
     passes: Vec<Vec<Arc<Feed>>>,
+    /// The readers of this plan's rows, if those do not go to the caller.
+    feeding: Vec<Subscriber>,
 }
 
 impl Prepared {
     pub(crate) fn new(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Prepared {
         let mut passes = vec![vec![]];
         assign(&plan, 0, &mut passes);
-        Prepared { plan, context, passes }
+        Prepared { plan, context, passes, feeding: vec![] }
+    }
+
+    /// Takes the scans of a table that the data does not have, but another plan will give.
+    pub(crate) fn take_feeds(&mut self, table: &str) -> Vec<Arc<Feed>> {
+        let (taken, kept) = std::mem::take(&mut self.passes[0]).into_iter().partition(|f| &*f.table == table);
+        self.passes[0] = kept;
+        taken
+    }
+
+    /// Makes the rows of this plan go to these scans. The plan must have the scans' columns, as
+    /// `columns` lists them, in that order.
+    pub(crate) fn feeding(mut self, feeds: &[Arc<Feed>], columns: &[(Name, Type)]) -> Prepared {
+        self.feeding = feeds
+            .iter()
+            .map(|f| {
+                let mut s = Subscriber::new(f);
+                s.projection = f.columns.iter().filter_map(|c| columns.iter().position(|x| x == c)).collect();
+                s
+            })
+            .collect();
+        self
+    }
+
+    /// What the plan's batches look like.
+    pub(crate) fn schema(&self) -> datafusion::arrow::datatypes::SchemaRef {
+        self.plan.schema()
     }
 
     /// Whether the data must be read more than once for this plan.
@@ -148,7 +183,13 @@ fn run_together(
     for (id, p) in plans {
         let out = out.clone();
         let task = runtime.spawn(async move {
-            match execute_stream(p.plan, p.context) {
+            let Prepared { plan, context, passes, feeding } = p;
+            // A scan that the plan never starts must not look as if it were about to.
+            drop(passes);
+            if !feeding.is_empty() {
+                return feed(plan, context, feeding).await;
+            }
+            match execute_stream(plan, context) {
                 Err(e) => drop(out.send((id, Event::Failed(e.into()))).await),
                 Ok(mut stream) => {
                     while let Some(next) = stream.next().await {
@@ -199,6 +240,34 @@ fn run_together(
         }
     }
     outcome
+}
+
+/// Runs a plan whose rows are read by other plans.
+async fn feed(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, mut readers: Vec<Subscriber>) {
+    let mut stream = match execute_stream(plan, context) {
+        Ok(s) => s,
+        Err(e) => {
+            let e = EngineError::from(e);
+            for r in &readers {
+                let _ = r.to.send(Err(e.clone())).await;
+            }
+            return;
+        }
+    };
+    while let Some(next) = stream.next().await {
+        let next = next.map_err(EngineError::from);
+        let mut open = Vec::with_capacity(readers.len());
+        for r in readers {
+            let batch = next.as_ref().map_err(Clone::clone).and_then(|b| project(b, &r));
+            if r.to.send(batch).await.is_ok() {
+                open.push(r);
+            }
+        }
+        readers = open;
+        if readers.is_empty() || next.is_err() {
+            return;
+        }
+    }
 }
 
 /// One scan as the reader sees it.

@@ -95,15 +95,21 @@ pub(crate) fn column(name: &str) -> DfExpr {
 impl Planner<'_> {
     /// The whole relation: exactly the columns of its schema, in order.
     pub(crate) fn root(&mut self, rel: &Rel) -> Result<LogicalPlan> {
+        let columns: Vec<(Name, Type)> = rel.schema.columns.iter().map(|c| (c.name.clone(), c.ty)).collect();
+        self.columns(rel, &columns)
+    }
+
+    /// These columns of a relation, in order. One that is wanted as two types comes twice, under its name
+    /// and under a name of our own: readers go by position.
+    pub(crate) fn columns(&mut self, rel: &Rel, columns: &[(Name, Type)]) -> Result<LogicalPlan> {
         check_depth(rel)?;
-        let need = Need::of(rel.schema.columns.iter().map(|c| (c.name.clone(), c.ty)));
-        let planned = self.rel(rel, &need)?;
-        let out: Vec<DfExpr> = rel
-            .schema
-            .columns
-            .iter()
-            .map(|c| Ok(planned.env.get(&c.name, c.ty)?.alias(&*c.name)))
-            .collect::<Result<_>>()?;
+        let planned = self.rel(rel, &Need::of(columns.iter().cloned()))?;
+        let mut out: Vec<DfExpr> = Vec::with_capacity(columns.len());
+        for (n, (name, ty)) in columns.iter().enumerate() {
+            let again = columns[..n].iter().any(|(x, _)| x == name);
+            let alias = if again { format!("${n}:{name}") } else { name.to_string() };
+            out.push(planned.env.get(name, *ty)?.alias(alias));
+        }
         if out.is_empty() {
             return Ok(planned.plan);
         }
