@@ -95,7 +95,7 @@ fn chunk(
             Ok((id, text)) => {
                 let mut fields = recycle(pool);
                 let flow = match scan_object(&text, 0, &mut fields) {
-                    Ok(_) => run.record(id.cast_signed(), Some(&text), &mut fields),
+                    Ok(_) => run.record(written_id(&text).unwrap_or(id.cast_signed()), Some(&text), &mut fields),
                     Err(e) => {
                         run.bad(Place::Record(id), || e.message(&text));
                         Continue(())
@@ -120,6 +120,14 @@ fn chunk(
         }
     }
     Ok((Continue(()), pool))
+}
+
+/// The record number that the event itself carries (`System/EventRecordID`). In a log that was filtered
+/// on export it differs from the record's number in the file, and it is the one that users know.
+fn written_id(json: &str) -> Option<i64> {
+    const KEY: &str = "\"EventRecordID\":";
+    let rest = json[json.find(KEY)? + KEY.len()..].trim_start();
+    rest[..rest.find(|c: char| !c.is_ascii_digit())?].parse().ok()
 }
 
 /// Reads until `buf` is full or the source ends.

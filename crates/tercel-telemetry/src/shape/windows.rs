@@ -180,13 +180,15 @@ impl Recogniser<'_> {
         self.push_windows(origin, &table, &fields, system.time, sink)
     }
 
-    /// Pushes with the time of the event: Sysmon's own, else the record's.
+    /// Pushes with the time of the event: the record's, and only without one Sysmon's own. The two differ by
+    /// days on machines that were resumed from a snapshot, and the record's is the one that all logs of a
+    /// machine share.
     pub(super) fn push_windows(
         &mut self, origin: &Origin<'_>, table: &Name, fields: &[Field<'_>], record_time: Option<RawValue<'_>>, sink: &mut dyn EventSink,
     ) -> ControlFlow<()> {
         let record_time = record_time.unwrap_or(RawValue::Null);
         let times = match find(fields, "UtcTime") {
-            Some(t) if std::sync::Arc::ptr_eq(table, &self.names.sysmon) => [t, record_time],
+            Some(t) if std::sync::Arc::ptr_eq(table, &self.names.sysmon) => [record_time, t],
             _ => [record_time, RawValue::Null],
         };
         self.push(origin, table, fields, times, sink)
@@ -222,7 +224,7 @@ impl Recogniser<'_> {
         fix_nxlog(marks, fields, log);
         fields.extend(extra.into_iter().filter_map(|(n, v)| Some(Field::new(n, v?))));
         let times = match (log, marks.get(M::UtcTime, fields)) {
-            (Log::Sysmon, Some(t)) => [t, record_time.unwrap_or(RawValue::Null)],
+            (Log::Sysmon, Some(t)) => [record_time.unwrap_or(RawValue::Null), t],
             _ => [record_time.unwrap_or(RawValue::Null), RawValue::Null],
         };
         self.push(origin, &table, fields, times, sink)
