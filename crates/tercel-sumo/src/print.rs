@@ -284,7 +284,7 @@ impl Printer {
                 let paren = min > 4;
                 self.open(paren);
                 self.put("!");
-                self.expr(x, if matches!(x.kind, ExprKind::Not(_)) { 4 } else { 5 });
+                self.expr(x, if matches!(x.kind, ExprKind::Not(_)) { 4 } else { 9 });
                 self.close(paren);
             }
             ExprKind::And(list) => self.chain(list, " and ", 3, min),

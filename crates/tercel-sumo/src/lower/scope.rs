@@ -58,7 +58,17 @@ impl Lowerer<'_> {
                         });
                     }
                 }
-                TermPart::Quoted(q) => out.extend(self.string(q)?.chars().map(Piece::Char)),
+                TermPart::Quoted(q) => {
+                    // `"type":"login"` is written for JSON, where the quotes stand in the text.
+                    let glued = t.parts.len() > 1;
+                    if glued {
+                        out.push(Piece::Quote);
+                    }
+                    out.extend(self.string(q)?.chars().map(Piece::Char));
+                    if glued {
+                        out.push(Piece::Quote);
+                    }
+                }
             }
         }
         Ok(out)
@@ -94,7 +104,8 @@ impl Lowerer<'_> {
         if name.text.contains("{{") || name.text.contains("${") {
             return self.template(&name.text.clone(), name.at.0);
         }
-        let pieces = self.pieces(value)?;
+        let mut pieces = self.pieces(value)?;
+        pieces.retain(|p| !matches!(p, Piece::Quote));
         let field = self.field(name);
         let literal: String = pieces
             .iter()
@@ -102,6 +113,7 @@ impl Lowerer<'_> {
                 Piece::Char(c) => *c,
                 Piece::Any => '*',
                 Piece::One => '?',
+                Piece::Quote => '"',
             })
             .collect();
         if matches!(op, ScopeOp::Lt | ScopeOp::Le | ScopeOp::Gt | ScopeOp::Ge) {
@@ -129,6 +141,7 @@ impl Lowerer<'_> {
                 .map(|p| match p {
                     Piece::Any => "*".to_owned(),
                     Piece::One => "?".to_owned(),
+                    Piece::Quote => String::new(),
                     Piece::Char(c @ ('*' | '?' | '\\')) => format!("\\{c}"),
                     Piece::Char(c) => c.to_string(),
                 })
@@ -155,6 +168,8 @@ enum Piece {
     Any,
     /// `?`: one character.
     One,
+    /// Where a quoted part of a longer term begins or ends: quotes and blanks may stand here.
+    Quote,
 }
 
 /// Adjacent terms with wildcards, as a regular expression over the whole message. A run of blanks
@@ -162,9 +177,10 @@ enum Piece {
 /// or ends.
 fn term_regex(pieces: &[Piece]) -> String {
     const WORD: &str = r"[\p{L}\p{N}]";
+    let ends = |p: &&Piece| !matches!(p, Piece::Quote);
     let boundary = |p: Option<&Piece>| matches!(p, Some(Piece::Char(c)) if c.is_alphanumeric());
     let mut out = String::from("(?is)");
-    if boundary(pieces.first()) {
+    if boundary(pieces.iter().find(ends)) {
         out.push_str(&format!("(?:^|[^{}])", &WORD[1..WORD.len() - 1]));
     }
     let mut blank = false;
@@ -180,10 +196,11 @@ fn term_regex(pieces: &[Piece]) -> String {
         match p {
             Piece::Any => out.push_str(r"[\p{L}\p{N}_]*"),
             Piece::One => out.push_str(WORD),
+            Piece::Quote => out.push_str("[\"\\s]*"),
             Piece::Char(c) => out.push_str(&regex::escape(&c.to_string())),
         }
     }
-    if boundary(pieces.last()) {
+    if boundary(pieces.iter().rev().find(ends)) {
         out.push_str(&format!("(?:$|[^{}])", &WORD[1..WORD.len() - 1]));
     }
     out
