@@ -1,12 +1,14 @@
 //! The shipped views: they lower without findings, keep the columns and domains they promise, and map
 //! rows as the data files in `tests/rows` say.
 
+mod interpreter;
+
+use interpreter::run;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use tercel_ir::catalog::LogSource;
-use tercel_ir::function::Context;
 use tercel_ir::{Catalog, Domain, Rel, RelKind, Type, Value};
-use tercel_schema::{EntryKind, SUMO_RECORDS, SchemaCatalog, Schemas, TableDef, hidden, unfilled, view_gaps};
+use tercel_schema::{EntryKind, SUMO_RECORDS, SchemaCatalog, Schemas, TableDef, unfilled, view_gaps};
 
 fn catalog() -> SchemaCatalog {
     SchemaCatalog::new(Schemas::builtin(), Vec::new())
@@ -286,57 +288,6 @@ fn sumo_records_hold_what_is_there() {
 }
 
 // ---- rows -------------------------------------------------------------------------------------
-
-type Row = HashMap<String, Value>;
-
-/// Rows of a relation over rows of tables given as JSON. Only what views are made of.
-fn run(rel: &Rel, tables: &HashMap<String, Json>) -> Vec<Row> {
-    let ctx = Context::default();
-    let get = |row: &Row, n: &str| row.get(n).cloned().unwrap_or_default();
-    match &rel.kind {
-        RelKind::Scan { table } => {
-            let columns = rel.schema.columns.iter().map(|c| (c.name.to_string(), c.ty));
-            let types: HashMap<String, Type> =
-                columns.chain(hidden::ALL.iter().map(|(n, t)| ((*n).to_string(), *t))).collect();
-            let rows = tables.get(&**table).and_then(Json::as_array).cloned().unwrap_or_default();
-            rows.iter()
-                .filter_map(Json::as_object)
-                .map(|o| {
-                    o.iter()
-                        .map(|(k, v)| {
-                            let ty =
-                                types.get(k).copied().unwrap_or_else(|| panic!("{table} has no column {k}"));
-                            (
-                                k.clone(),
-                                if v.is_null() { Value::Null } else { Value::Dynamic(v.clone()).coerce(ty) },
-                            )
-                        })
-                        .collect()
-                })
-                .collect()
-        }
-        RelKind::View { body, .. } => run(body, tables),
-        RelKind::Filter { input, predicate } => run(input, tables)
-            .into_iter()
-            .filter(|r| predicate.eval(&|n| get(r, n), &ctx).as_bool() == Some(true))
-            .collect(),
-        RelKind::Extend { input, columns } => run(input, tables)
-            .into_iter()
-            .map(|r| {
-                let new: Row =
-                    columns.iter().map(|(n, e)| (n.to_string(), e.eval(&|n| get(&r, n), &ctx))).collect();
-                r.into_iter().chain(new).collect()
-            })
-            .collect(),
-        RelKind::Project { input, columns } => run(input, tables)
-            .into_iter()
-            .map(|r| columns.iter().map(|(n, e)| (n.to_string(), e.eval(&|n| get(&r, n), &ctx))).collect())
-            .collect(),
-        RelKind::Union { inputs, .. } => inputs.iter().flat_map(|i| run(i, tables)).collect(),
-        RelKind::Values { .. } => Vec::new(),
-        other => panic!("views do not use {other:?}"),
-    }
-}
 
 /// `tests/rows/*.json`: `[{"why", "tables": {TABLE: [row, ...]}, "expect": {VIEW: [row, ...]}}]`. Expected
 /// rows stand in the view's order; only the columns they name are compared, as text; null is an absent value.
