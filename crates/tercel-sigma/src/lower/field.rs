@@ -56,8 +56,13 @@ impl Lowering<'_> {
     /// The column that a field means. A field that the events cannot have is a null, with a warning.
     pub(super) fn field(&mut self, name: &Text) -> Field {
         let schema = &self.relation.schema;
+        // Sigma writes `id.orig_h` and `ThreatName` where tables may have `id_orig_h` and `Threat Name`: the
+        // specification strips blanks from names.
         let dotted = name.node.contains('.').then(|| name.node.replace('.', "_"));
-        let column = schema.get(&name.node).or_else(|| dotted.as_deref().and_then(|d| schema.get(d)));
+        let spaced =
+            || schema.columns.iter().find(|c| c.name.contains(' ') && c.name.replace(' ', "") == name.node);
+        let column =
+            schema.get(&name.node).or_else(|| dotted.as_deref().and_then(|d| schema.get(d))).or_else(spaced);
         if let Some(c) = column {
             let expr = Expr::column(c.name.clone(), c.ty, name.span);
             return Field { expr, name: name.node.clone() };
