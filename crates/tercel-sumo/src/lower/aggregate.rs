@@ -70,7 +70,12 @@ impl Lowerer<'_> {
         };
         let name = item.alias.as_ref().map_or(default, |a| a.text.clone());
         for a in &item.args {
-            if !matches!(a.kind, ast::ExprKind::Field(_) | ast::ExprKind::Template(_)) {
+            // `pct(f, 95)`: a number is no field, and need not be.
+            let plain = matches!(
+                a.kind,
+                ast::ExprKind::Field(_) | ast::ExprKind::Template(_) | ast::ExprKind::Number(_)
+            );
+            if !plain {
                 self.report(
                     Diagnostic::warning(
                         "sumo-aggregate-expression",

@@ -93,6 +93,7 @@ impl Lowerer<'_> {
                 let v = number(self.value(a)?);
                 return Ok(call("mul", vec![v, Expr::literal(Value::Long(1000), span)], span));
             }
+            ("lookupcontains", _) => return self.unsupported_function(name, span),
             _ => {}
         }
         let mut values = Vec::with_capacity(args.len());
@@ -143,6 +144,8 @@ impl Lowerer<'_> {
                 let a = side(values.remove(0));
                 return Ok(truth(call("ipv4_is_match", vec![a, b], span), span));
             }
+            // Another encoding than UTF-8.
+            ("base64decode", 2) => return self.unsupported("base64Decode with an encoding", span),
             ("base64decode", 1) => {
                 // What is no base64 comes back as it is.
                 let v = values.remove(0);

@@ -154,35 +154,51 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    /// The last step: only what the query lets through.
+    /// The last step: only what the query lets through, and Sumo's own times as it shows them.
     fn cut(&mut self) {
-        let names: Vec<tercel_ir::Name> = match &self.visible {
-            Some(v) => v.clone(),
-            None if self.hidden > 0 => self
-                .rel
-                .schema
-                .columns
-                .iter()
-                .map(|c| c.name.clone())
-                .filter(|n| !n.starts_with(HIDDEN))
-                .collect(),
-            None => return,
-        };
-        let same = names.len() == self.rel.schema.columns.len()
-            && names.iter().zip(&self.rel.schema.columns).all(|(n, c)| *n == c.name);
-        if same && !self.rel.schema.open {
-            return;
-        }
         let span = self.rel.span;
-        let columns = names
-            .into_iter()
-            .map(|n| {
-                let ty = self.rel.schema.get(&n).map_or(Type::String, |c| c.ty);
-                let e = Expr::column(n.clone(), ty, span);
-                (n, e)
-            })
-            .collect();
-        self.map(|r| r.project(columns, span));
+        let names: Option<Vec<tercel_ir::Name>> = match &self.visible {
+            Some(v) => Some(v.clone()),
+            None if self.hidden > 0 => Some(
+                self.rel
+                    .schema
+                    .columns
+                    .iter()
+                    .map(|c| c.name.clone())
+                    .filter(|n| !n.starts_with(HIDDEN))
+                    .collect(),
+            ),
+            None => None,
+        };
+        let shown = |c: &Column| {
+            let e = Expr::column(c.name.clone(), c.ty, span);
+            if c.ty == Type::DateTime && c.name.starts_with('_') { expr::plain(e) } else { e }
+        };
+        match names {
+            Some(names) => {
+                let columns = names
+                    .into_iter()
+                    .map(|n| match self.rel.schema.get(&n) {
+                        Some(c) => (n, shown(c)),
+                        None => (n.clone(), Expr::column(n, Type::String, span)),
+                    })
+                    .collect();
+                self.map(|r| r.project(columns, span));
+            }
+            None => {
+                let times: Vec<_> = self
+                    .rel
+                    .schema
+                    .columns
+                    .iter()
+                    .filter(|c| c.ty == Type::DateTime && c.name.starts_with('_'))
+                    .map(|c| (c.name.clone(), shown(c)))
+                    .collect();
+                if !times.is_empty() {
+                    self.map(|r| r.extend(times, span));
+                }
+            }
+        }
     }
 
     /// Keeps a finding, within limits.
