@@ -34,8 +34,12 @@ if [[ ! -s "${data}/sysmon.jsonl" ]]; then
     fi
 fi
 
-cargo build --release --locked --quiet
-tercel="${CARGO_TARGET_DIR:-${PWD}/target}/release/tercel"
+# TERCEL names another build to measure.
+tercel="${TERCEL:-}"
+if [[ -z "${tercel}" ]]; then
+    cargo build --release --locked --quiet
+    tercel="${CARGO_TARGET_DIR:-${PWD}/target}/release/tercel"
+fi
 
 if [[ ! -s "${data}/sysmon.parquet" ]]; then
     echo "writing the same rows as Parquet …"
