@@ -175,8 +175,11 @@ impl Lexer<'_> {
     fn stray(&mut self, start: usize) -> bool {
         self.at += 1;
         self.report(
-            Diagnostic::error("unexpected-character", format!("`{}` has no meaning here", &self.text[start..self.at]))
-                .at(Span::new(start, self.at)),
+            Diagnostic::error(
+                "unexpected-character",
+                format!("`{}` has no meaning here", &self.text[start..self.at]),
+            )
+            .at(Span::new(start, self.at)),
         );
         true
     }
@@ -191,7 +194,11 @@ impl Lexer<'_> {
         }
         let mut real = false;
         // `1..5` is a range, `a[0].b` a path; `1.` and `1.5` are numbers.
-        if self.peek(0) == b'.' && self.peek(1) != b'.' && !is_word_start(self.peek(1)) && self.peek(1) != b'[' {
+        if self.peek(0) == b'.'
+            && self.peek(1) != b'.'
+            && !is_word_start(self.peek(1))
+            && self.peek(1) != b'['
+        {
             real = true;
             self.at += 1;
             while self.peek(0).is_ascii_digit() {
@@ -336,11 +343,14 @@ impl Lexer<'_> {
             _ => {
                 self.at += 1;
                 self.report(
-                    Diagnostic::error("unexpected-character", match b {
-                        0 => "a NUL byte has no place in a query".to_string(),
-                        b if b.is_ascii_graphic() => format!("`{}` has no meaning here", b as char),
-                        b => format!("a control character (0x{b:02x}) has no place in a query"),
-                    })
+                    Diagnostic::error(
+                        "unexpected-character",
+                        match b {
+                            0 => "a NUL byte has no place in a query".to_string(),
+                            b if b.is_ascii_graphic() => format!("`{}` has no meaning here", b as char),
+                            b => format!("a control character (0x{b:02x}) has no place in a query"),
+                        },
+                    )
                     .at(Span::new(start, self.at)),
                 );
                 return;
@@ -363,7 +373,8 @@ impl Lexer<'_> {
         let d = Diagnostic::error("unexpected-character", format!("`{c}` has no meaning here"))
             .at(Span::new(start, self.at));
         let d = match c {
-            '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}' | '\u{bb}' => d
+            '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}'
+            | '\u{bb}' => d
                 .label("a typographic quotation mark")
                 .help("a word processor put it there; KQL's quotation marks are \" and '"),
             '\u{2010}'..='\u{2015}' | '\u{2212}' => d.label("a typographic dash").help("write `-`"),
@@ -376,7 +387,9 @@ impl Lexer<'_> {
 /// The length of a bare GUID at the start of `bytes`.
 fn guid_length(bytes: &[u8]) -> Option<usize> {
     let head = bytes.get(..36)?;
-    let fits =
-        head.iter().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() });
+    let fits = head
+        .iter()
+        .enumerate()
+        .all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() });
     (fits && !bytes.get(36).copied().is_some_and(is_word)).then_some(36)
 }

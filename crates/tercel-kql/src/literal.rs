@@ -251,7 +251,8 @@ pub(crate) fn is_clock(t: &str) -> bool {
     let t = t.trim().trim_matches(['"', '\'']).trim();
     let t = t.strip_suffix(" AM").or_else(|| t.strip_suffix(" PM")).unwrap_or(t);
     let parts: Vec<&str> = t.split(':').collect();
-    matches!(parts.len(), 2 | 3) && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+    matches!(parts.len(), 2 | 3)
+        && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 
 fn timespan_text(t: &str) -> Option<i64> {
@@ -306,9 +307,15 @@ mod tests {
         assert_eq!(typed_literal(Type::Long, "0xff"), Some(Value::Long(255)));
         assert_eq!(typed_literal(Type::Long, "9223372036854775808"), None);
         assert_eq!(typed_literal(Type::Int, "null"), Some(Value::Null));
-        assert_eq!(typed_literal(Type::DateTime, "2017 - 08 - 01"), typed_literal(Type::DateTime, "2017-08-01"));
+        assert_eq!(
+            typed_literal(Type::DateTime, "2017 - 08 - 01"),
+            typed_literal(Type::DateTime, "2017-08-01")
+        );
         assert!(typed_literal(Type::DateTime, "2024-01-01T00:00Z").is_some());
-        assert_eq!(typed_literal(Type::DateTime, "12/31/2023 23:59:00"), typed_literal(Type::DateTime, "2023-12-31 23:59:00"));
+        assert_eq!(
+            typed_literal(Type::DateTime, "12/31/2023 23:59:00"),
+            typed_literal(Type::DateTime, "2023-12-31 23:59:00")
+        );
         assert_eq!(typed_literal(Type::DateTime, "next week"), None);
         assert_eq!(
             typed_literal(Type::Guid, "74BE27DE-1E4E-49D9-B579-FE0B331D3642"),

@@ -18,7 +18,10 @@ fn cell(v: &Value) -> String {
 fn same_cell(got: &Value, want: &str) -> bool {
     let text = cell(got);
     let want = want.trim();
-    if text.trim() == want || text.eq_ignore_ascii_case(want) || (text.is_empty() && matches!(want, "null" | "(null)")) {
+    if text.trim() == want
+        || text.eq_ignore_ascii_case(want)
+        || (text.is_empty() && matches!(want, "null" | "(null)"))
+    {
         return true;
     }
     match got {
@@ -52,7 +55,10 @@ fn documented_examples() {
             let (rel, found) = support::lower(case["query"].as_str().unwrap_or_default());
             let Some(rel) = rel else {
                 refused += 1;
-                let first = found.iter().find(|d| d.severity == Severity::Error).expect("an error when nothing comes out");
+                let first = found
+                    .iter()
+                    .find(|d| d.severity == Severity::Error)
+                    .expect("an error when nothing comes out");
                 if verbose {
                     println!("refused {}: {}", case["id"], first.message);
                 }
@@ -60,16 +66,25 @@ fn documented_examples() {
                 continue;
             };
             let table = support::run(&rel);
-            let columns: Vec<&str> = case["columns"].as_array().expect("columns").iter().filter_map(|c| c.as_str()).collect();
+            let columns: Vec<&str> =
+                case["columns"].as_array().expect("columns").iter().filter_map(|c| c.as_str()).collect();
             let want: Vec<Vec<String>> = case["rows"]
                 .as_array()
                 .expect("rows")
                 .iter()
-                .map(|r| r.as_array().expect("a row").iter().map(|c| c.as_str().unwrap_or_default().to_string()).collect())
+                .map(|r| {
+                    r.as_array()
+                        .expect("a row")
+                        .iter()
+                        .map(|c| c.as_str().unwrap_or_default().to_string())
+                        .collect()
+                })
                 .collect();
             let ok_columns = table.columns == columns;
             // Without an order in the query, rows are compared as a multiset.
-            let fits = |g: &Vec<Value>, w: &Vec<String>| g.len() == w.len() && g.iter().zip(w).all(|(g, w)| same_cell(g, w));
+            let fits = |g: &Vec<Value>, w: &Vec<String>| {
+                g.len() == w.len() && g.iter().zip(w).all(|(g, w)| same_cell(g, w))
+            };
             let mut left: Vec<&Vec<String>> = want.iter().collect();
             let ok_rows = table.rows.len() == want.len()
                 && table.rows.iter().enumerate().all(|(i, g)| {
@@ -85,8 +100,15 @@ fn documented_examples() {
             } else {
                 wrong.push(case["id"].to_string());
                 if verbose {
-                    let rows: Vec<Vec<String>> = table.rows.iter().take(4).map(|r| r.iter().map(cell).collect()).collect();
-                    println!("wrong {}\n{}\n   got {:?} {rows:?}\n  want {columns:?} {:?}", case["id"], case["query"].as_str().unwrap_or_default(), table.columns, want.iter().take(4).collect::<Vec<_>>());
+                    let rows: Vec<Vec<String>> =
+                        table.rows.iter().take(4).map(|r| r.iter().map(cell).collect()).collect();
+                    println!(
+                        "wrong {}\n{}\n   got {:?} {rows:?}\n  want {columns:?} {:?}",
+                        case["id"],
+                        case["query"].as_str().unwrap_or_default(),
+                        table.columns,
+                        want.iter().take(4).collect::<Vec<_>>()
+                    );
                 }
             }
         }

@@ -76,7 +76,12 @@ fn errors(text: &str, found: &tercel_ir::Diagnostics) -> Vec<String> {
         .map(|d| {
             let at = d.span.map_or(0, |s| s.start as usize);
             let (line, column) = tercel_ir::span::line_column(text, at);
-            format!("{line}:{column}: {} ({}) | {}", d.message, d.code, text.lines().nth(line - 1).unwrap_or_default())
+            format!(
+                "{line}:{column}: {} ({}) | {}",
+                d.message,
+                d.code,
+                text.lines().nth(line - 1).unwrap_or_default()
+            )
         })
         .collect()
 }
@@ -98,7 +103,11 @@ fn every_text_that_is_kql_parses() {
             (false, false) => {}
         }
     }
-    println!("{} texts, {} parse, {rejected} rejected as listed", texts.len(), texts.len() - rejected - bad.len());
+    println!(
+        "{} texts, {} parse, {rejected} rejected as listed",
+        texts.len(),
+        texts.len() - rejected - bad.len()
+    );
     assert!(bad.is_empty(), "{} unexpected:\n{}", bad.len(), bad.join("\n"));
 }
 

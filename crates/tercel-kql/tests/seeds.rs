@@ -59,7 +59,9 @@ impl Catalog for Defender {
 fn published_detections_lower() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/seeds");
     if !dir.is_dir() {
-        println!("skipped: no ../shared beside the repository, because the published detections are not part of it");
+        println!(
+            "skipped: no ../shared beside the repository, because the published detections are not part of it"
+        );
         return;
     }
     let want: &[(&str, &[&str], &[&str])] = &[
@@ -87,12 +89,28 @@ fn published_detections_lower() {
         (
             "004_rare_outgoing_ipv4.defender.kql",
             &[],
-            &["InitiatingProcessFileName", "Hashes", "DeviceCount", "SampleProcess", "SampleRemoteIP", "Ports", "RemoteIP_country"],
+            &[
+                "InitiatingProcessFileName",
+                "Hashes",
+                "DeviceCount",
+                "SampleProcess",
+                "SampleRemoteIP",
+                "Ports",
+                "RemoteIP_country",
+            ],
         ),
         (
             "004_rare_outgoing_ipv4.sentinel.kql",
             &[],
-            &["InitiatingProcessFileName", "Hashes", "DeviceCount", "SampleProcess", "SampleRemoteIP", "Ports", "RemoteIP_country"],
+            &[
+                "InitiatingProcessFileName",
+                "Hashes",
+                "DeviceCount",
+                "SampleProcess",
+                "SampleRemoteIP",
+                "Ports",
+                "RemoteIP_country",
+            ],
         ),
     ];
     for (file, codes, columns) in want {
@@ -100,9 +118,11 @@ fn published_detections_lower() {
         let (ast, mut found) = tercel_kql::parse(&text);
         let (rel, more) = tercel_kql::lower(&ast, &Defender, &tercel_kql::Options::default());
         found.extend(more);
-        let all: Vec<String> = found.iter().map(|d| format!("{} {} {:?}", d.code, d.message, d.help)).collect();
+        let all: Vec<String> =
+            found.iter().map(|d| format!("{} {} {:?}", d.code, d.message, d.help)).collect();
         let rel = rel.unwrap_or_else(|| panic!("{file} does not lower: {all:#?}"));
-        let mut got: Vec<&str> = found.iter().filter(|d| d.severity == Severity::Warning).map(|d| d.code).collect();
+        let mut got: Vec<&str> =
+            found.iter().filter(|d| d.severity == Severity::Warning).map(|d| d.code).collect();
         got.dedup();
         assert_eq!(&got, codes, "{file}: {all:#?}");
         if !columns.is_empty() {
@@ -111,7 +131,11 @@ fn published_detections_lower() {
         if *file == "001_commonly_used_port.defender.kql" {
             let d = found.iter().find(|d| d.code == "unknown-column").expect("just seen");
             assert!(d.message.contains("AccountName in DeviceNetworkEvents"), "{}", d.message);
-            assert!(d.help.as_deref().is_some_and(|h| h.contains("InitiatingProcessAccountName")), "{:?}", d.help);
+            assert!(
+                d.help.as_deref().is_some_and(|h| h.contains("InitiatingProcessAccountName")),
+                "{:?}",
+                d.help
+            );
         }
     }
 }

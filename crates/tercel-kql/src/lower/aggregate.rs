@@ -45,10 +45,30 @@ fn known(name: &str) -> Option<(&'static str, bool)> {
 
 /// Aggregates of the language, supported or not.
 const OTHERS: &[&str] = &[
-    "binary_all_and", "binary_all_or", "binary_all_xor", "buildschema", "covariance", "covarianceif", "covariancep",
-    "covariancepif", "hll", "hll_if", "hll_merge", "make_dictionary", "make_list_with_nulls", "merge_tdigest",
-    "percentiles", "percentiles_array", "percentilesw", "percentilesw_array", "percentilew", "stdevp", "tdigest",
-    "tdigest_merge", "variancep", "variancepif",
+    "binary_all_and",
+    "binary_all_or",
+    "binary_all_xor",
+    "buildschema",
+    "covariance",
+    "covarianceif",
+    "covariancep",
+    "covariancepif",
+    "hll",
+    "hll_if",
+    "hll_merge",
+    "make_dictionary",
+    "make_list_with_nulls",
+    "merge_tdigest",
+    "percentiles",
+    "percentiles_array",
+    "percentilesw",
+    "percentilesw_array",
+    "percentilew",
+    "stdevp",
+    "tdigest",
+    "tdigest_merge",
+    "variancep",
+    "variancepif",
 ];
 
 pub(super) fn is_aggregate(name: &str) -> bool {
@@ -143,10 +163,8 @@ impl Lowerer<'_> {
             };
             keys.push((name, value));
         }
-        let key_columns: HashSet<Name> = keys
-            .iter()
-            .filter_map(|(n, e)| bare_column(e).filter(|c| *c == n).map(|_| n.clone()))
-            .collect();
+        let key_columns: HashSet<Name> =
+            keys.iter().filter_map(|(n, e)| bare_column(e).filter(|c| *c == n).map(|_| n.clone())).collect();
         let mut collected = Collected { aggregations: Vec::new(), namer, hidden: 0, keys: key_columns };
         let mut outputs = Vec::new();
         for item in &s.aggregates {
@@ -175,7 +193,13 @@ impl Lowerer<'_> {
         Ok(out.shaped(|r| r.project(columns, span)))
     }
 
-    fn aggregate_item(&mut self, item: &NamedExpr, rows: &Rows, into: &mut Collected, outputs: &mut Vec<Output>) {
+    fn aggregate_item(
+        &mut self,
+        item: &NamedExpr,
+        rows: &Rows,
+        into: &mut Collected,
+        outputs: &mut Vec<Output>,
+    ) {
         if let Ast::Call(c) = &item.value.node
             && is_aggregate(&c.name.node)
             && !self.is_user_function(&c.name.node)
@@ -194,7 +218,11 @@ impl Lowerer<'_> {
             ([], None) => into.namer.column(),
         };
         if item.names.len() > 1 {
-            self.error("unsupported-operator", "several names for one value are not supported here", item.names[1].span);
+            self.error(
+                "unsupported-operator",
+                "several names for one value are not supported here",
+                item.names[1].span,
+            );
         }
         outputs.push(Output::Computed(name, value));
     }
@@ -219,7 +247,11 @@ impl Lowerer<'_> {
                 [one] => Ast::Name(one.clone()),
                 [] => Ast::Literal(ast::Literal::Dynamic(Box::new(ast::Node::new(ast::Json::Null, span)))),
                 _ => {
-                    self.error("misplaced-aggregate", format!("`{}` gives several columns here", c.name.node), span);
+                    self.error(
+                        "misplaced-aggregate",
+                        format!("`{}` gives several columns here", c.name.node),
+                        span,
+                    );
                     Ast::Name(names[0].clone())
                 }
             };
@@ -270,7 +302,9 @@ impl Lowerer<'_> {
         into: &mut Collected,
     ) -> Vec<Name> {
         let name = &*c.name.node;
-        let Some((registry, conditional)) = known(name).filter(|(r, _)| function::aggregate_by_name(r).is_some()) else {
+        let Some((registry, conditional)) =
+            known(name).filter(|(r, _)| function::aggregate_by_name(r).is_some())
+        else {
             self.report(
                 Diagnostic::error("unsupported-function", format!("aggregate `{name}` is not supported yet"))
                     .at(c.name.span)
@@ -280,7 +314,10 @@ impl Lowerer<'_> {
         };
         match registry {
             "arg_max" | "arg_min" => return self.arg_extreme(registry, c, given, span, rows, into),
-            "take_any" if c.arguments.len() > 1 && !conditional || matches!(c.arguments.first(), Some(a) if matches!(a.value.node, Ast::Star)) => {
+            "take_any"
+                if c.arguments.len() > 1 && !conditional
+                    || matches!(c.arguments.first(), Some(a) if matches!(a.value.node, Ast::Star)) =>
+            {
                 return self.take_several(c, given, span, rows, into);
             }
             _ => {}
@@ -315,8 +352,13 @@ impl Lowerer<'_> {
         let args = args
             .into_iter()
             .map(|a| {
-                let a = if is_null(&a) && a.ty == Type::Dynamic { Expr::null(Type::String, a.span) } else { a };
-                if matches!(registry, "dcount" | "make_set" | "make_list" | "min" | "max") { self.never_null(a) } else { a }
+                let a =
+                    if is_null(&a) && a.ty == Type::Dynamic { Expr::null(Type::String, a.span) } else { a };
+                if matches!(registry, "dcount" | "make_set" | "make_list" | "min" | "max") {
+                    self.never_null(a)
+                } else {
+                    a
+                }
             })
             .collect();
         let Some(aggregation) = self.aggregation(registry, args, filter, span) else { return Vec::new() };
@@ -389,7 +431,10 @@ impl Lowerer<'_> {
         for a in &c.arguments {
             if matches!(a.value.node, Ast::Star) {
                 for column in rows.rel.schema.columns.iter().filter(|x| !into.keys.contains(&x.name)) {
-                    wanted.push((Some(column.name.clone()), Expr::column(column.name.clone(), column.ty, a.value.span)));
+                    wanted.push((
+                        Some(column.name.clone()),
+                        Expr::column(column.name.clone(), column.ty, a.value.span),
+                    ));
                 }
             } else {
                 let e = self.scalar(&a.value, Context::row(rows));
@@ -399,7 +444,8 @@ impl Lowerer<'_> {
         let mut out = Vec::new();
         for (i, (natural, value)) in wanted.into_iter().enumerate() {
             let Some(a) = self.aggregation("first", vec![value], None, span) else { continue };
-            let natural = natural.map(|n| if &*c.name.node == "any" { Name::from(format!("any_{n}")) } else { n });
+            let natural =
+                natural.map(|n| if &*c.name.node == "any" { Name::from(format!("any_{n}")) } else { n });
             let column = match (given.get(i), natural) {
                 (Some(n), _) => into.namer.unique(&n.node),
                 (None, Some(n)) => into.namer.unique(&n),
@@ -437,7 +483,16 @@ fn natural_of_aggregates(e: &ast::Expr) -> Option<Name> {
     }
     let passes = matches!(
         &*c.name.node,
-        "tostring" | "toint" | "tolong" | "todouble" | "toreal" | "tobool" | "todatetime" | "bin" | "round" | "abs"
+        "tostring"
+            | "toint"
+            | "tolong"
+            | "todouble"
+            | "toreal"
+            | "tobool"
+            | "todatetime"
+            | "bin"
+            | "round"
+            | "abs"
     );
     if passes { natural_of_aggregates(&c.arguments.first()?.value) } else { None }
 }

@@ -4,7 +4,9 @@
 use super::known::DOCUMENTED;
 use super::scalar::{is_null, negation};
 use super::{Binding, Context, Failed, Lowered, Lowerer, MAX_CALL_DEPTH, MAX_CALLS, Rows, Scope};
-use crate::ast::{Argument, Call, ExprKind as Ast, Function, Literal, ParameterType, Statement, StatementKind};
+use crate::ast::{
+    Argument, Call, ExprKind as Ast, Function, Literal, ParameterType, Statement, StatementKind,
+};
 use std::rc::Rc;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Name, Span, StoredFunction, Type, Value, function};
 
@@ -24,7 +26,11 @@ impl Lowerer<'_> {
                 return match self.call_user(&function, scope, &c.name.node, &c.arguments, None, span, cx) {
                     Ok(Outcome::Value(e)) => e,
                     Ok(Outcome::Table(_)) => {
-                        self.error("table-as-value", format!("`{name}` gives a table, and a value is needed here"), span);
+                        self.error(
+                            "table-as-value",
+                            format!("`{name}` gives a table, and a value is needed here"),
+                            span,
+                        );
                         Expr::null(Type::Dynamic, span)
                     }
                     Err(Failed) => Expr::null(Type::Dynamic, span),
@@ -63,9 +69,12 @@ impl Lowerer<'_> {
         let name = &*c.name.node;
         if function::aggregate_by_kql(name).is_some() || super::aggregate::is_aggregate(name) {
             self.report(
-                Diagnostic::error("misplaced-aggregate", format!("`{name}` is an aggregate and has no value for a single row"))
-                    .at(span)
-                    .help("aggregates stand in `summarize`"),
+                Diagnostic::error(
+                    "misplaced-aggregate",
+                    format!("`{name}` is an aggregate and has no value for a single row"),
+                )
+                .at(span)
+                .help("aggregates stand in `summarize`"),
             );
         } else if DOCUMENTED.contains(&name) {
             self.report(
@@ -83,7 +92,8 @@ impl Lowerer<'_> {
         let d = Diagnostic::error("unknown-function", format!("there is no function `{name}`")).at(span);
         let names = self.catalog.names();
         let visible = self.visible();
-        let known = function::all().iter().flat_map(|f| f.kql.iter().copied()).filter(|n| is_function_name(n));
+        let known =
+            function::all().iter().flat_map(|f| f.kql.iter().copied()).filter(|n| is_function_name(n));
         let known = known.chain(DOCUMENTED.iter().copied()).chain(names.iter().map(String::as_str));
         let near = tercel_ir::diag::nearest(name, known.chain(visible.iter().map(|n| &**n)));
         let d = match near {
@@ -129,7 +139,11 @@ impl Lowerer<'_> {
             }
             "case" => {
                 if c.arguments.len() < 3 || c.arguments.len().is_multiple_of(2) {
-                    self.error("bad-arguments", "`case` takes pairs of condition and value, and a last value", span);
+                    self.error(
+                        "bad-arguments",
+                        "`case` takes pairs of condition and value, and a last value",
+                        span,
+                    );
                     return bad(Type::Dynamic);
                 }
                 let (otherwise, pairs) = c.arguments.split_last().expect("at least three");
@@ -175,7 +189,11 @@ impl Lowerer<'_> {
                     return bad(Type::Dynamic);
                 }
                 let Some(column) = self.constant_text(&c.arguments[0].value) else {
-                    self.error("bad-arguments", "the first argument must be a constant name", c.arguments[0].value.span);
+                    self.error(
+                        "bad-arguments",
+                        "the first argument must be a constant name",
+                        c.arguments[0].value.span,
+                    );
                     return bad(Type::Dynamic);
                 };
                 let row = cx.row?;
@@ -190,12 +208,20 @@ impl Lowerer<'_> {
                 if row.column("TimeGenerated").is_some() {
                     return Some(Expr::column("TimeGenerated", Type::DateTime, span));
                 }
-                self.error("unsupported-function", "`ingestion_time` needs the column TimeGenerated here", span);
+                self.error(
+                    "unsupported-function",
+                    "`ingestion_time` needs the column TimeGenerated here",
+                    span,
+                );
                 bad(Type::DateTime)
             }
             "extract" if c.arguments.len() == 4 => {
                 let Ast::Literal(Literal::TypeOf(to)) = &c.arguments[3].value.node else {
-                    self.error("bad-arguments", "the fourth argument of `extract` is typeof(…)", c.arguments[3].value.span);
+                    self.error(
+                        "bad-arguments",
+                        "the fourth argument of `extract` is typeof(…)",
+                        c.arguments[3].value.span,
+                    );
                     return bad(Type::String);
                 };
                 let args = c.arguments[..3].iter().map(|a| self.scalar(&a.value, inner)).collect();
@@ -212,7 +238,11 @@ impl Lowerer<'_> {
                     args.push(Expr::column(column.name.clone(), column.ty, span));
                 }
                 if !c.arguments.is_empty() {
-                    self.error("unsupported-function", "`pack_all` that leaves out nulls is not supported yet", span);
+                    self.error(
+                        "unsupported-function",
+                        "`pack_all` that leaves out nulls is not supported yet",
+                        span,
+                    );
                 }
                 Some(self.call("bag_pack", args, span))
             }
@@ -234,7 +264,13 @@ impl Lowerer<'_> {
         self.call("coalesce", args, span)
     }
 
-    fn case(&mut self, branches: &[(&Argument, &Argument)], otherwise: &Argument, span: Span, cx: Context) -> Expr {
+    fn case(
+        &mut self,
+        branches: &[(&Argument, &Argument)],
+        otherwise: &Argument,
+        span: Span,
+        cx: Context,
+    ) -> Expr {
         let conditions: Vec<Expr> = branches.iter().map(|(c, _)| self.condition(&c.value, cx)).collect();
         let values: Vec<Expr> =
             branches.iter().map(|(_, v)| *v).chain([otherwise]).map(|a| self.scalar(&a.value, cx)).collect();
@@ -281,10 +317,13 @@ impl Lowerer<'_> {
         } else {
             let names: Vec<&str> = types.iter().map(|t| t.as_str()).collect();
             self.report(
-                Diagnostic::warning("type-mismatch", format!("values of different types: {}", names.join(", ")))
-                    .at(span)
-                    .meaning("Kusto refuses them; they are taken as text")
-                    .help("cast them to one type"),
+                Diagnostic::warning(
+                    "type-mismatch",
+                    format!("values of different types: {}", names.join(", ")),
+                )
+                .at(span)
+                .meaning("Kusto refuses them; they are taken as text")
+                .help("cast them to one type"),
             );
             Type::String
         };
@@ -354,7 +393,11 @@ impl Lowerer<'_> {
             "millisecond" => 10_000,
             "microsecond" => 10,
             _ => {
-                self.error("unsupported-function", format!("`datetime_add` of `{unit}` is not supported yet"), span);
+                self.error(
+                    "unsupported-function",
+                    format!("`datetime_add` of `{unit}` is not supported yet"),
+                    span,
+                );
                 return Expr::null(Type::DateTime, span);
             }
         };
@@ -379,7 +422,11 @@ impl Lowerer<'_> {
             "dayofyear" => "dayofyear",
             "week" | "week_of_year" | "weekofyear" => "weekofyear",
             _ => {
-                self.error("unsupported-function", format!("`datetime_part` of `{unit}` is not supported yet"), span);
+                self.error(
+                    "unsupported-function",
+                    format!("`datetime_part` of `{unit}` is not supported yet"),
+                    span,
+                );
                 return Expr::null(Type::Long, span);
             }
         };
@@ -418,7 +465,9 @@ impl Lowerer<'_> {
                 Some(i) if given[i].is_none() => given[i] = Some(a),
                 Some(_) => self.error("bad-arguments", "this parameter is given twice", a.value.span),
                 None => {
-                    let what = a.name.as_ref().map_or("one argument too many".to_string(), |n| format!("no parameter `{}`", n.node));
+                    let what = a.name.as_ref().map_or("one argument too many".to_string(), |n| {
+                        format!("no parameter `{}`", n.node)
+                    });
                     self.error("bad-arguments", format!("`{name}`: {what}"), a.value.span);
                 }
             }
@@ -426,7 +475,9 @@ impl Lowerer<'_> {
         let mut failed = false;
         let mut piped = piped;
         for (i, p) in function.parameters.iter().enumerate() {
-            if i == 0 && let Some(rows) = piped.take() {
+            if i == 0
+                && let Some(rows) = piped.take()
+            {
                 bound.push((p.name.node.clone(), Binding::Table(Rc::new(rows))));
                 continue;
             }
@@ -440,16 +491,22 @@ impl Lowerer<'_> {
                     let items = super::literals::array_items(v, self);
                     let e = self.scalar(v, Context { search: false, ..cx });
                     let expr = self.fit(e, ty.node);
-                    bound.push((p.name.node.clone(), Binding::Scalar { expr, items }));
+                    let size = super::expr_size(&expr);
+                    bound.push((p.name.node.clone(), Binding::Scalar { expr, items, size }));
                 }
                 (ParameterType::Scalar(ty), None, Some(d)) => {
                     let items = super::literals::array_items(d, self);
                     let e = self.scalar(d, Context::NONE);
                     let expr = self.fit(e, ty.node);
-                    bound.push((p.name.node.clone(), Binding::Scalar { expr, items }));
+                    let size = super::expr_size(&expr);
+                    bound.push((p.name.node.clone(), Binding::Scalar { expr, items, size }));
                 }
                 (_, None, _) => {
-                    self.error("bad-arguments", format!("`{name}` needs a value for `{}`", p.name.node), span);
+                    self.error(
+                        "bad-arguments",
+                        format!("`{name}` needs a value for `{}`", p.name.node),
+                        span,
+                    );
                     failed = true;
                 }
             }
@@ -533,12 +590,16 @@ impl Lowerer<'_> {
     ) -> Lowered<Rows> {
         let (ast, found) = crate::parse(&stored.body);
         if let Some(d) = found.iter().find(|d| d.severity == tercel_ir::Severity::Error) {
-            self.error("bad-stored-function", format!("stored function `{}`: {}", stored.name, d.message), span);
+            self.error(
+                "bad-stored-function",
+                format!("stored function `{}`: {}", stored.name, d.message),
+                span,
+            );
             return Err(Failed);
         }
         // Before the parameters are in scope.
         let mut values: Vec<Option<Expr>> = vec![None; stored.params.len()];
-        let mut lists: Vec<Option<Vec<Expr>>> = vec![None; stored.params.len()];
+        let mut lists: Vec<Option<Rc<Vec<Expr>>>> = vec![None; stored.params.len()];
         let mut place = 0;
         for a in arguments {
             let at = match &a.name {
@@ -551,14 +612,23 @@ impl Lowerer<'_> {
             let Some(at) = at else {
                 let d = match &a.name {
                     Some(n) => {
-                        let near = tercel_ir::diag::nearest(&n.node, stored.params.iter().map(|p| p.name.as_str()));
-                        let d = Diagnostic::error("bad-arguments", format!("`{}` has no parameter `{}`", stored.name, n.node)).at(n.span);
+                        let near =
+                            tercel_ir::diag::nearest(&n.node, stored.params.iter().map(|p| p.name.as_str()));
+                        let d = Diagnostic::error(
+                            "bad-arguments",
+                            format!("`{}` has no parameter `{}`", stored.name, n.node),
+                        )
+                        .at(n.span);
                         match near {
                             Some(p) => d.help(format!("did you mean `{p}`?")),
                             None => d,
                         }
                     }
-                    None => Diagnostic::error("bad-arguments", format!("`{}`: one argument too many", stored.name)).at(a.value.span),
+                    None => Diagnostic::error(
+                        "bad-arguments",
+                        format!("`{}`: one argument too many", stored.name),
+                    )
+                    .at(a.value.span),
                 };
                 self.report(d);
                 continue;
@@ -574,12 +644,16 @@ impl Lowerer<'_> {
                 (Some(e), _) => e,
                 (None, Some(v)) => Expr { kind: ExprKind::Literal(v.clone()), ty: p.ty, span },
                 (None, None) => {
-                    self.error("bad-arguments", format!("`{}` needs a value for `{}`", stored.name, p.name), span);
+                    self.error(
+                        "bad-arguments",
+                        format!("`{}` needs a value for `{}`", stored.name, p.name),
+                        span,
+                    );
                     Expr::null(p.ty, span)
                 }
             };
-            let items = items.or_else(|| default_items(&expr));
-            self.bind(p.name.as_str().into(), Binding::Scalar { expr, items });
+            let items = items.or_else(|| default_items(&expr).map(Rc::new));
+            self.bind_scalar(p.name.as_str().into(), expr, items);
         }
         let before = std::mem::take(&mut self.diagnostics);
         let result = self.body(&ast.statements, &stored.name, span);
@@ -588,7 +662,11 @@ impl Lowerer<'_> {
         self.inlining.pop();
         for d in inside {
             if d.severity == tercel_ir::Severity::Error {
-                self.error("bad-stored-function", format!("in stored function `{}`: {}", stored.name, d.message), span);
+                self.error(
+                    "bad-stored-function",
+                    format!("in stored function `{}`: {}", stored.name, d.message),
+                    span,
+                );
             }
         }
         match result? {
@@ -597,11 +675,16 @@ impl Lowerer<'_> {
                 let mut rel = rows.rel;
                 super::source::respan(&mut rel, span);
                 let schema = rel.schema.clone();
-                let kind = tercel_ir::RelKind::View { name: stored.name.as_str().into(), body: Box::new(rel) };
+                let kind =
+                    tercel_ir::RelKind::View { name: stored.name.as_str().into(), body: Box::new(rel) };
                 Ok(Rows::new(tercel_ir::Rel { kind, schema, span }, source))
             }
             Outcome::Value(_) => {
-                self.error("bad-stored-function", format!("stored function `{}` gives a value, not a table", stored.name), span);
+                self.error(
+                    "bad-stored-function",
+                    format!("stored function `{}` gives a value, not a table", stored.name),
+                    span,
+                );
                 Err(Failed)
             }
         }
@@ -633,7 +716,21 @@ fn is_function_name(name: &str) -> bool {
     name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && !matches!(
             name,
-            "has" | "has_cs" | "hasprefix" | "hasprefix_cs" | "hassuffix" | "hassuffix_cs" | "contains" | "contains_cs"
-                | "containscs" | "startswith" | "startswith_cs" | "endswith" | "endswith_cs" | "in" | "has_any" | "has_all"
+            "has"
+                | "has_cs"
+                | "hasprefix"
+                | "hasprefix_cs"
+                | "hassuffix"
+                | "hassuffix_cs"
+                | "contains"
+                | "contains_cs"
+                | "containscs"
+                | "startswith"
+                | "startswith_cs"
+                | "endswith"
+                | "endswith_cs"
+                | "in"
+                | "has_any"
+                | "has_all"
         )
 }

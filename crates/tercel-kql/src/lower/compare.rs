@@ -53,7 +53,8 @@ impl Lowerer<'_> {
         };
         let ordered = !matches!(op, CompareOp::Eq | CompareOp::Ne);
         // Against a constant that is not empty, equality treats null as `""` by itself.
-        let matters = |other: &Expr| ordered || !matches!(other.as_literal(), Some(Value::Str(s)) if !s.is_empty());
+        let matters =
+            |other: &Expr| ordered || !matches!(other.as_literal(), Some(Value::Str(s)) if !s.is_empty());
         let (wrap_l, wrap_r) = (matters(&r), matters(&l));
         let l = if wrap_l { self.never_null(l) } else { l };
         let r = if wrap_r { self.never_null(r) } else { r };
@@ -110,7 +111,10 @@ impl Lowerer<'_> {
         let may = match &e.kind {
             ExprKind::Literal(v) => v.is_null(),
             ExprKind::Call(f, _) => {
-                matches!(f.name, "coalesce" | "text_or_null" | "regex_group" | "max_of" | "min_of" | "ip_address_class")
+                matches!(
+                    f.name,
+                    "coalesce" | "text_or_null" | "regex_group" | "max_of" | "min_of" | "ip_address_class"
+                )
             }
             ExprKind::Column(_) | ExprKind::Case { .. } | ExprKind::Scalar(_) => true,
             _ => false,
@@ -153,7 +157,11 @@ impl Lowerer<'_> {
         }
         let (function, negated) = string_function(op.node);
         let Some(function) = function else {
-            self.error("unsupported-function", format!("operator `{}` is not supported yet", op.node.as_str()), op.span);
+            self.error(
+                "unsupported-function",
+                format!("operator `{}` is not supported yet", op.node.as_str()),
+                op.span,
+            );
             return Expr::null(Type::Bool, span);
         };
         if matches!(left.node, Ast::Star) {
@@ -190,7 +198,8 @@ impl Lowerer<'_> {
         {
             let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string();
             self.report(
-                Diagnostic::error("bad-regex", format!("this regular expression is not valid: {last}")).at(r.span),
+                Diagnostic::error("bad-regex", format!("this regular expression is not valid: {last}"))
+                    .at(r.span),
             );
         }
         self.call(function, vec![l, r], span)
@@ -232,8 +241,13 @@ impl Lowerer<'_> {
         let terms = matches!(function, "has_any" | "has_all");
         let value = if matches!(left.node, Ast::Star) { None } else { Some(self.scalar(left, cx)) };
         for item in items {
-            if let Some(elements) = literals::array_items(item, self).filter(|_| !self.is_row_column(item, cx)) {
-                list.extend(elements);
+            if let Some(elements) =
+                literals::array_items(item, self).filter(|_| !self.is_row_column(item, cx))
+            {
+                if self.spend(elements.len(), item.span).is_err() {
+                    break;
+                }
+                list.extend(elements.iter().cloned());
             } else if self.is_table(item) && !self.is_row_column(item, cx) {
                 let Ok(rows) = self.table(item) else { continue };
                 if rows.rel.schema.columns.is_empty() {
@@ -241,7 +255,9 @@ impl Lowerer<'_> {
                     continue;
                 }
                 match (&value, terms) {
-                    (Some(v), false) => tests.push(self.in_relation(v.clone(), rows, function == "in_ci", item.span)),
+                    (Some(v), false) => {
+                        tests.push(self.in_relation(v.clone(), rows, function == "in_ci", item.span))
+                    }
                     // All first values as one array: needles like any others.
                     _ => list.push(self.column_array(rows, item.span)),
                 }
@@ -284,18 +300,31 @@ impl Lowerer<'_> {
     }
 
     /// `value in (list)` and its kin, without tables.
-    fn list_test(&mut self, function: &str, op: &Node<ListOp>, value: Expr, list: Vec<Expr>, span: Span) -> Expr {
+    fn list_test(
+        &mut self,
+        function: &str,
+        op: &Node<ListOp>,
+        value: Expr,
+        list: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         let value = if is_null(&value) { Expr::null(Type::String, value.span) } else { value };
         if function != "in" {
             if !is_text(value.ty) {
-                let what = if function == "in_ci" { "compared with strings under" } else { "searched for terms with" };
+                let what = if function == "in_ci" {
+                    "compared with strings under"
+                } else {
+                    "searched for terms with"
+                };
                 let d = Diagnostic::warning(
                     "type-mismatch",
                     format!("{} column {what} `{}`", kind_of(value.ty), op.node.as_str()),
                 )
                 .at(op.span)
                 .label("never equal")
-                .meaning("Kusto refuses this comparison; it is taken as never true, so the list never matches")
+                .meaning(
+                    "Kusto refuses this comparison; it is taken as never true, so the list never matches",
+                )
                 .help(number_help(&value, &list));
                 self.report(d);
                 return Expr::boolean(false, span);
@@ -318,7 +347,12 @@ impl Lowerer<'_> {
         if let Some(ty) = refused {
             let d = Diagnostic::warning(
                 "type-mismatch",
-                format!("{} column compared with {} under `{}`", kind_of(value.ty), plural(ty), op.node.as_str()),
+                format!(
+                    "{} column compared with {} under `{}`",
+                    kind_of(value.ty),
+                    plural(ty),
+                    op.node.as_str()
+                ),
             )
             .at(op.span)
             .label("never equal")
@@ -422,7 +456,9 @@ fn number_help(value: &Expr, list: &[Expr]) -> String {
         .take(3)
         .collect();
     match value.ty {
-        ty if ty.is_integer() && !numbers.is_empty() => format!("write the numbers without quotes: in ({}, …)", numbers.join(", ")),
+        ty if ty.is_integer() && !numbers.is_empty() => {
+            format!("write the numbers without quotes: in ({}, …)", numbers.join(", "))
+        }
         ty => format!("compare with values of type {ty}"),
     }
 }

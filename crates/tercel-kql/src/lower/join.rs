@@ -63,9 +63,20 @@ impl Lowerer<'_> {
             "anti" | "leftanti" | "leftantisemi" if !j.lookup => JoinKind::LeftAnti,
             "rightanti" | "rightantisemi" if !j.lookup => JoinKind::RightAnti,
             _ => {
-                let known = ["inner", "innerunique", "leftouter", "rightouter", "fullouter", "leftsemi", "rightsemi", "leftanti", "rightanti"];
+                let known = [
+                    "inner",
+                    "innerunique",
+                    "leftouter",
+                    "rightouter",
+                    "fullouter",
+                    "leftsemi",
+                    "rightsemi",
+                    "leftanti",
+                    "rightanti",
+                ];
                 let operator = if j.lookup { "lookup" } else { "join" };
-                let d = Diagnostic::error("unknown-join-kind", format!("`{operator}` has no kind `{name}`")).at(e.span);
+                let d = Diagnostic::error("unknown-join-kind", format!("`{operator}` has no kind `{name}`"))
+                    .at(e.span);
                 self.report(match tercel_ir::diag::nearest(&name, known) {
                     Some(k) => d.help(format!("did you mean `{k}`?")),
                     None => d.help(format!("kinds are {}", known.join(", "))),
@@ -133,10 +144,13 @@ impl Lowerer<'_> {
             (Type::Dynamic, _) | (_, Type::Dynamic) => (self.cast("tostring", l), self.cast("tostring", r)),
             (a, b) => {
                 self.report(
-                    Diagnostic::error("type-mismatch", format!("a key of type {a} is joined with one of type {b}"))
-                        .at(span)
-                        .label("never equal")
-                        .help("cast one side in an `extend` before"),
+                    Diagnostic::error(
+                        "type-mismatch",
+                        format!("a key of type {a} is joined with one of type {b}"),
+                    )
+                    .at(span)
+                    .label("never equal")
+                    .help("cast one side in an `extend` before"),
                 );
                 return;
             }
@@ -153,9 +167,14 @@ impl Lowerer<'_> {
             return self.ipv4_lookup(&call.node, rows, span);
         }
         if super::known::PLUGINS.contains(&name) {
-            self.error("unsupported-plugin", format!("plugin `{name}` is not supported yet"), call.node.name.span);
+            self.error(
+                "unsupported-plugin",
+                format!("plugin `{name}` is not supported yet"),
+                call.node.name.span,
+            );
         } else {
-            let d = Diagnostic::error("unknown-plugin", format!("there is no plugin `{name}`")).at(call.node.name.span);
+            let d = Diagnostic::error("unknown-plugin", format!("there is no plugin `{name}`"))
+                .at(call.node.name.span);
             self.report(match tercel_ir::diag::nearest(name, super::known::PLUGINS.iter().copied()) {
                 Some(n) => d.help(format!("did you mean `{n}`?")),
                 None => d,
@@ -174,7 +193,11 @@ impl Lowerer<'_> {
                     Ast::Literal(Literal::Bool(b)) => unmatched = *b,
                     _ => self.error("bad-arguments", "`return_unmatched` is true or false", a.value.span),
                 },
-                Some(n) => self.error("bad-arguments", format!("`ipv4_lookup` has no parameter `{}`", n.node), n.span),
+                Some(n) => self.error(
+                    "bad-arguments",
+                    format!("`ipv4_lookup` has no parameter `{}`", n.node),
+                    n.span,
+                ),
                 None => places.push(&a.value),
             }
         }
@@ -186,7 +209,11 @@ impl Lowerer<'_> {
             places.pop();
         }
         let [table, address, network, keys @ ..] = places.as_slice() else {
-            self.error("bad-arguments", "`ipv4_lookup` takes a table, an address column and a network column", span);
+            self.error(
+                "bad-arguments",
+                "`ipv4_lookup` takes a table, an address column and a network column",
+                span,
+            );
             return Err(Failed);
         };
         let right = self.table(table)?;
@@ -206,17 +233,22 @@ impl Lowerer<'_> {
         // The condition sees both sides at once, so their names must differ first.
         let mut namer = Namer::default();
         left.names().into_iter().for_each(|n| namer.take(n));
-        let renamed: Vec<(Name, Name)> = right.names().into_iter().map(|n| (n.clone(), namer.unique(&n))).collect();
+        let renamed: Vec<(Name, Name)> =
+            right.names().into_iter().map(|n| (n.clone(), namer.unique(&n))).collect();
         let right = if renamed.iter().all(|(a, b)| a == b) {
             right
         } else {
             let columns = renamed
                 .iter()
-                .map(|(old, new)| (new.clone(), Expr::column(old.clone(), right.column(old).unwrap_or(Type::String), span)))
+                .map(|(old, new)| {
+                    (new.clone(), Expr::column(old.clone(), right.column(old).unwrap_or(Type::String), span))
+                })
                 .collect();
             right.shaped(|r| r.project(columns, span))
         };
-        let new_name = |n: &Name| renamed.iter().find(|(old, _)| old == n).map_or_else(|| n.clone(), |(_, new)| new.clone());
+        let new_name = |n: &Name| {
+            renamed.iter().find(|(old, _)| old == n).map_or_else(|| n.clone(), |(_, new)| new.clone())
+        };
         for (_, r) in &mut pairs {
             rename_columns(r, &new_name);
         }
@@ -304,7 +336,8 @@ fn join_rows(
         _ => None,
     };
     // Columns that an open table did not declare stay within reach only where rows pass whole.
-    let open = keeps_left != keeps_right && if keeps_left { left.rel.schema.open } else { right.rel.schema.open };
+    let open =
+        keeps_left != keeps_right && if keeps_left { left.rel.schema.open } else { right.rel.schema.open };
     let depth = left.depth.max(right.depth) + 1;
     let kind = RelKind::Join { left: Box::new(left.rel), right: Box::new(right.rel), kind, on, condition };
     let rel = Rel { kind, schema: Schema { columns, open }, span };

@@ -4,6 +4,7 @@ use super::{Lowerer, timespan};
 use crate::ast::{self, Call, ExprKind as Ast, Json, Literal, Node};
 use crate::literal;
 use serde_json::Value as J;
+use std::rc::Rc;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Span, Type, Value};
 
 impl Lowerer<'_> {
@@ -28,9 +29,7 @@ impl Lowerer<'_> {
                 }
             },
             Literal::TypeOf(t) => {
-                self.report(
-                    Diagnostic::error("syntax", format!("`typeof({t})` has no value here")).at(span),
-                );
+                self.report(Diagnostic::error("syntax", format!("`typeof({t})` has no value here")).at(span));
                 Expr::null(Type::String, span)
             }
             Literal::Dynamic(j) => {
@@ -88,10 +87,10 @@ fn item(j: &Node<Json>) -> Expr {
 }
 
 /// The elements of a constant array, each with its place: what lists in `in (…)` are made of.
-pub(super) fn array_items(e: &ast::Expr, lowerer: &Lowerer) -> Option<Vec<Expr>> {
+pub(super) fn array_items(e: &ast::Expr, lowerer: &Lowerer) -> Option<Rc<Vec<Expr>>> {
     match &e.node {
         Ast::Literal(Literal::Dynamic(j)) => match &j.node {
-            Json::Array(items) => Some(items.iter().map(item).collect()),
+            Json::Array(items) => Some(Rc::new(items.iter().map(item).collect())),
             _ => None,
         },
         Ast::Name(n) => match lowerer.lookup(n) {
@@ -99,9 +98,11 @@ pub(super) fn array_items(e: &ast::Expr, lowerer: &Lowerer) -> Option<Vec<Expr>>
             _ => None,
         },
         Ast::Call(Call { name, arguments, .. }) if &*name.node == "pack_array" => {
-            arguments.iter().map(|a| constant(&a.value)).collect()
+            arguments.iter().map(|a| constant(&a.value)).collect::<Option<Vec<Expr>>>().map(Rc::new)
         }
-        Ast::Call(Call { name, arguments, .. }) if matches!(&*name.node, "todynamic" | "parse_json" | "materialize") => {
+        Ast::Call(Call { name, arguments, .. })
+            if matches!(&*name.node, "todynamic" | "parse_json" | "materialize") =>
+        {
             array_items(&arguments.first()?.value, lowerer)
         }
         _ => None,
@@ -110,7 +111,9 @@ pub(super) fn array_items(e: &ast::Expr, lowerer: &Lowerer) -> Option<Vec<Expr>>
 
 fn constant(e: &ast::Expr) -> Option<Expr> {
     match &e.node {
-        Ast::Literal(Literal::String { value, .. }) => Some(Expr::literal(Value::Str(value.to_string()), e.span)),
+        Ast::Literal(Literal::String { value, .. }) => {
+            Some(Expr::literal(Value::Str(value.to_string()), e.span))
+        }
         Ast::Literal(Literal::Long(n)) => Some(Expr::literal(Value::Long(*n), e.span)),
         Ast::Literal(Literal::Bool(b)) => Some(Expr::boolean(*b, e.span)),
         _ => None,

@@ -19,8 +19,11 @@ mod search;
 mod source;
 mod union;
 
+pub(crate) use names::wildcard_matches;
+
 use crate::ast::{Ast, Function, Node, Parameter, ParameterType, Statement, StatementKind};
 use crate::literal;
+use crate::stack::with_room;
 use rows::Rows;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
@@ -39,6 +42,14 @@ pub struct Options {
 /// Turns a query into a relation. `None` when something in it could not be lowered; the findings then
 /// hold at least one error.
 pub fn lower(ast: &Ast, catalog: &dyn Catalog, options: &Options) -> (Option<Rel>, Diagnostics) {
+    with_room(ast.depth, || lower_here(ast, catalog, options)).unwrap_or_else(|| {
+        let mut found = Diagnostics::new();
+        found.push(Diagnostic::error("nesting-too-deep", "this query is nested too deeply to be lowered"));
+        (None, found)
+    })
+}
+
+fn lower_here(ast: &Ast, catalog: &dyn Catalog, options: &Options) -> (Option<Rel>, Diagnostics) {
     let mut lowerer = Lowerer {
         catalog,
         options,
@@ -58,21 +69,21 @@ pub fn lower(ast: &Ast, catalog: &dyn Catalog, options: &Options) -> (Option<Rel
 
 /// Nodes that `let` names and functions may put into the result; a chain of doublings (`let b = union
 /// a, a; let c = union b, b; …`) must not take all memory.
-const MAX_NODES: usize = 2_000_000;
+const MAX_NODES: usize = 1_000_000;
 /// Calls of user-defined and stored functions in one query.
 const MAX_CALLS: usize = 5_000;
 /// Functions inside functions.
 const MAX_CALL_DEPTH: usize = 24;
 /// How deep an expression that a `let` names may be: names in names add up.
-const MAX_EXPR_DEPTH: usize = 450;
+const MAX_EXPR_DEPTH: usize = 200;
 /// Operators one after the other, and relations in relations.
-const MAX_REL_DEPTH: usize = 400;
+const MAX_REL_DEPTH: usize = 250;
 
 /// What a name stands for.
 #[derive(Clone)]
 enum Binding {
     /// A value; `items` are the elements when it is a constant array, each with its own place.
-    Scalar { expr: Expr, items: Option<Vec<Expr>> },
+    Scalar { expr: Expr, items: Option<Rc<Vec<Expr>>>, size: usize },
     /// A table.
     Table(Rc<Rows>),
     /// A function, and what it can see.
@@ -154,6 +165,12 @@ impl Lowerer<'_> {
         self.env = Some(self.bindings.len() - 1);
     }
 
+    /// Binds a value.
+    fn bind_scalar(&mut self, name: Name, expr: Expr, items: Option<Rc<Vec<Expr>>>) {
+        let size = expr_size(&expr);
+        self.bind(name, Binding::Scalar { expr, items, size });
+    }
+
     fn lookup(&self, name: &str) -> Option<&Binding> {
         let mut at = self.env;
         while let Some(i) = at {
@@ -180,7 +197,11 @@ impl Lowerer<'_> {
     /// Takes `nodes` from the budget.
     fn spend(&mut self, nodes: usize, span: Span) -> Lowered<()> {
         if self.budget < nodes {
-            self.error("query-too-large", "names and functions used in each other make this query too large", span);
+            self.error(
+                "query-too-large",
+                "names and functions used in each other make this query too large",
+                span,
+            );
             return Err(Failed);
         }
         self.budget -= nodes;
@@ -231,12 +252,17 @@ impl Lowerer<'_> {
             StatementKind::Set { name, .. } => {
                 // Options steer the service (limits, caches); none changes what a query means, but for
                 // these, which redefine time.
-                if matches!(&*name.node, "query_now" | "query_datetimescope_column" | "query_datetimescope_from")
-                    || &*name.node == "query_datetimescope_to"
+                if matches!(
+                    &*name.node,
+                    "query_now" | "query_datetimescope_column" | "query_datetimescope_from"
+                ) || &*name.node == "query_datetimescope_to"
                 {
                     self.error(
                         "unsupported-statement",
-                        format!("`set {}` changes which rows the query sees and is not supported yet", name.node),
+                        format!(
+                            "`set {}` changes which rows the query sees and is not supported yet",
+                            name.node
+                        ),
                         s.span,
                     );
                 }
@@ -265,21 +291,19 @@ impl Lowerer<'_> {
             let rows = self.table(value)?;
             return Ok(Binding::Table(Rc::new(rows)));
         }
-        let errors = self.error_count();
+        // Bound even after errors, so that its uses are not reported as unknown names too.
         let expr = self.scalar(value, Context::NONE);
-        if self.error_count() > errors {
-            // Bound all the same, so that its uses are not reported as unknown names too.
-        }
         if depth(&expr) > MAX_EXPR_DEPTH {
-            self.error("nesting-too-deep", "names used in each other make this expression too deep", value.span);
+            self.error(
+                "nesting-too-deep",
+                "names used in each other make this expression too deep",
+                value.span,
+            );
             return Err(Failed);
         }
         let items = literals::array_items(value, self);
-        Ok(Binding::Scalar { expr, items })
-    }
-
-    fn error_count(&self) -> usize {
-        self.diagnostics.iter().filter(|d| d.severity == tercel_ir::Severity::Error).count()
+        let size = expr_size(&expr);
+        Ok(Binding::Scalar { expr, items, size })
     }
 
     fn query_parameters(&mut self, list: &[Parameter]) {
@@ -290,14 +314,20 @@ impl Lowerer<'_> {
             };
             let given = self.options.parameters.get(&*p.name.node).cloned();
             let expr = match (given, &p.default) {
-                (Some(v), _) => Expr { kind: ExprKind::Literal(v.coerce(ty.node)), ty: ty.node, span: p.name.span },
+                (Some(v), _) => {
+                    Expr { kind: ExprKind::Literal(v.coerce(ty.node)), ty: ty.node, span: p.name.span }
+                }
                 (None, Some(d)) => self.scalar(d, Context::NONE),
                 (None, None) => {
-                    self.error("missing-parameter", format!("no value is given for `{}`", p.name.node), p.name.span);
+                    self.error(
+                        "missing-parameter",
+                        format!("no value is given for `{}`", p.name.node),
+                        p.name.span,
+                    );
                     Expr::null(ty.node, p.name.span)
                 }
             };
-            self.bind(p.name.node.clone(), Binding::Scalar { expr, items: None });
+            self.bind_scalar(p.name.node.clone(), expr, None);
         }
     }
 }
@@ -312,6 +342,7 @@ fn expr_size(e: &Expr) -> usize {
     let inner = match &e.kind {
         ExprKind::Scalar(r) => rel_size(r),
         ExprKind::InRelation { relation, .. } => rel_size(relation),
+        ExprKind::Literal(v) => value_size(v),
         _ => 0,
     };
     1 + inner + e.children().into_iter().map(expr_size).sum::<usize>()
@@ -320,13 +351,30 @@ fn expr_size(e: &Expr) -> usize {
 /// Nodes of a relation.
 fn rel_size(r: &Rel) -> usize {
     let values = match &r.kind {
-        tercel_ir::RelKind::Values { rows } => rows.len() * r.schema.columns.len().max(1),
+        tercel_ir::RelKind::Values { rows } => rows.iter().flatten().map(|v| 1 + value_size(v)).sum(),
         _ => 0,
     };
     1 + values
         + r.schema.columns.len()
         + r.expressions().into_iter().map(expr_size).sum::<usize>()
         + r.inputs().into_iter().map(rel_size).sum::<usize>()
+}
+
+/// What a value takes beside its node, in nodes' worth of memory.
+fn value_size(v: &Value) -> usize {
+    fn json(j: &serde_json::Value) -> usize {
+        1 + match j {
+            serde_json::Value::String(s) => s.len() / 64,
+            serde_json::Value::Array(a) => a.iter().map(json).sum(),
+            serde_json::Value::Object(m) => m.iter().map(|(k, v)| k.len() / 64 + json(v)).sum(),
+            _ => 0,
+        }
+    }
+    match v {
+        Value::Str(s) => s.len() / 64,
+        Value::Dynamic(j) => json(j),
+        _ => 0,
+    }
 }
 
 /// The value of a timespan literal.

@@ -7,9 +7,34 @@ use tercel_ir::Name;
 
 /// Functions whose result keeps the name of the first argument.
 const PASSES_NAME: &[&str] = &[
-    "tostring", "toint", "tolong", "todouble", "toreal", "todecimal", "tobool", "toboolean", "todatetime", "totimespan",
-    "totime", "toguid", "todynamic", "toobject", "bin", "floor", "bin_at", "round", "abs", "startofday", "startofweek",
-    "startofmonth", "startofyear", "endofday", "endofweek", "endofmonth", "endofyear", "split",
+    "tostring",
+    "toint",
+    "tolong",
+    "todouble",
+    "toreal",
+    "todecimal",
+    "tobool",
+    "toboolean",
+    "todatetime",
+    "totimespan",
+    "totime",
+    "toguid",
+    "todynamic",
+    "toobject",
+    "bin",
+    "floor",
+    "bin_at",
+    "round",
+    "abs",
+    "startofday",
+    "startofweek",
+    "startofmonth",
+    "startofyear",
+    "endofday",
+    "endofweek",
+    "endofmonth",
+    "endofyear",
+    "split",
 ];
 
 /// The name an expression gives itself.
@@ -106,7 +131,7 @@ impl Namer {
 }
 
 /// Whether `name` fits a pattern with `*`. Linear in the product of the lengths, never exponential.
-pub(super) fn wildcard_matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn wildcard_matches(pattern: &str, name: &str) -> bool {
     let (p, n) = (pattern.as_bytes(), name.as_bytes());
     let (mut i, mut j) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;

@@ -4,7 +4,10 @@ use super::call::Outcome;
 use super::names::{Namer, natural, wildcard_matches};
 use super::source::{parameter, word};
 use super::{Binding, Context, Failed, Lowered, Lowerer, Rows};
-use crate::ast::{self, ExprKind as Ast, MvItem, NamedExpr, Operator, OperatorKind as Op, QueryParameter, ReorderBy, SortKey};
+use crate::ast::{
+    self, ExprKind as Ast, MvItem, NamedExpr, Operator, OperatorKind as Op, QueryParameter, ReorderBy,
+    SortKey,
+};
 use std::collections::HashSet;
 use std::rc::Rc;
 use tercel_ir::{Column, Diagnostic, Expr, Name, Rel, RelKind, Schema, Span, Type, Value};
@@ -20,6 +23,10 @@ impl Lowerer<'_> {
             Op::Range { name, from, to, step } => self.range(&name.node, [from, to, step], o.span),
             Op::Union { parameters, tables } => self.union(parameters, tables, None, o.span),
             Op::Search(s) => self.search(s, None, o.span),
+            Op::Error => {
+                self.error("syntax", "this operator could not be read", o.span);
+                Err(Failed)
+            }
             other => Err(self.unsupported_operator(operator_name(other), o.span)),
         }
     }
@@ -84,8 +91,11 @@ impl Lowerer<'_> {
             Op::Render { .. } => {
                 if !self.options.as_view {
                     self.report(
-                        Diagnostic::note("render-ignored", "`render` draws a chart in the portal; here the rows are given as they are")
-                            .at(span),
+                        Diagnostic::note(
+                            "render-ignored",
+                            "`render` draws a chart in the portal; here the rows are given as they are",
+                        )
+                        .at(span),
                     );
                 }
                 Ok(rows)
@@ -119,7 +129,12 @@ impl Lowerer<'_> {
     }
 
     /// Values with names, the missing ones made up. `taken`: names that made-up ones must avoid.
-    pub(super) fn named_values(&mut self, items: &[NamedExpr], rows: &Rows, namer: &mut Namer) -> Vec<(Name, Expr)> {
+    pub(super) fn named_values(
+        &mut self,
+        items: &[NamedExpr],
+        rows: &Rows,
+        namer: &mut Namer,
+    ) -> Vec<(Name, Expr)> {
         let mut out: Vec<(Name, Expr)> = Vec::new();
         let mut explicit = HashSet::new();
         for item in items {
@@ -127,7 +142,11 @@ impl Lowerer<'_> {
             let name = match item.names.as_slice() {
                 [one] => {
                     if !explicit.insert(one.node.clone()) {
-                        self.error("duplicate-column", format!("column `{}` is given twice", one.node), one.span);
+                        self.error(
+                            "duplicate-column",
+                            format!("column `{}` is given twice", one.node),
+                            one.span,
+                        );
                         continue;
                     }
                     namer.take(one.node.clone());
@@ -138,7 +157,11 @@ impl Lowerer<'_> {
                     None => namer.column(),
                 },
                 many => {
-                    self.error("unsupported-operator", "several names for one value are not supported here", many[0].span);
+                    self.error(
+                        "unsupported-operator",
+                        "several names for one value are not supported here",
+                        many[0].span,
+                    );
                     continue;
                 }
             };
@@ -188,25 +211,41 @@ impl Lowerer<'_> {
             match v.as_literal() {
                 Some(v) => values.push(v.clone()),
                 None => {
-                    self.error("unsupported-operator", "`range` between values that are not constant is not supported yet", e.span);
+                    self.error(
+                        "unsupported-operator",
+                        "`range` between values that are not constant is not supported yet",
+                        e.span,
+                    );
                     return Err(Failed);
                 }
             }
         }
         let (ty, list): (Type, Option<Vec<Value>>) = match (&values[0], &values[1], &values[2]) {
             (Value::Long(a), Value::Long(b), Value::Long(s)) => (Type::Long, steps(*a, *b, *s, Value::Long)),
-            (Value::DateTime(a), Value::DateTime(b), Value::TimeSpan(s)) => (Type::DateTime, steps(*a, *b, *s, Value::DateTime)),
-            (Value::TimeSpan(a), Value::TimeSpan(b), Value::TimeSpan(s)) => (Type::TimeSpan, steps(*a, *b, *s, Value::TimeSpan)),
+            (Value::DateTime(a), Value::DateTime(b), Value::TimeSpan(s)) => {
+                (Type::DateTime, steps(*a, *b, *s, Value::DateTime))
+            }
+            (Value::TimeSpan(a), Value::TimeSpan(b), Value::TimeSpan(s)) => {
+                (Type::TimeSpan, steps(*a, *b, *s, Value::TimeSpan))
+            }
             (a, b, s) => match (a.as_f64(), b.as_f64(), s.as_f64()) {
                 (Some(a), Some(b), Some(s)) => (Type::Real, real_steps(a, b, s)),
                 _ => {
-                    self.error("type-mismatch", "`range` needs three numbers, or datetimes and a timespan", span);
+                    self.error(
+                        "type-mismatch",
+                        "`range` needs three numbers, or datetimes and a timespan",
+                        span,
+                    );
                     return Err(Failed);
                 }
             },
         };
         let Some(list) = list else {
-            self.error("bad-arguments", format!("this range has no step, or more than {MAX_RANGE} rows"), span);
+            self.error(
+                "bad-arguments",
+                format!("this range has no step, or more than {MAX_RANGE} rows"),
+                span,
+            );
             return Err(Failed);
         };
         self.spend(list.len(), span)?;
@@ -349,15 +388,22 @@ impl Lowerer<'_> {
         }
         if legacy {
             self.report(
-                Diagnostic::note("legacy-operator", "`mvexpand` gives at most 128 rows for each row in Kusto; here it gives all")
-                    .at(span)
-                    .help("write `mv-expand`"),
+                Diagnostic::note(
+                    "legacy-operator",
+                    "`mvexpand` gives at most 128 rows for each row in Kusto; here it gives all",
+                )
+                .at(span)
+                .help("write `mv-expand`"),
             );
         }
         for p in parameters {
             let value = p.values.first().map(word).unwrap_or_default();
             if matches!(&*p.name.node, "bagexpansion" | "kind") && value == "array" {
-                self.error("unsupported-parameter", "`mv-expand` of bags into arrays is not supported yet", p.name.span);
+                self.error(
+                    "unsupported-parameter",
+                    "`mv-expand` of bags into arrays is not supported yet",
+                    p.name.span,
+                );
                 return Err(Failed);
             }
         }
@@ -380,7 +426,11 @@ impl Lowerer<'_> {
                 computed.push((name.clone(), value));
             }
             if columns.contains(&name) {
-                self.error("duplicate-column", format!("column `{name}` is expanded twice"), item.value.value.span);
+                self.error(
+                    "duplicate-column",
+                    format!("column `{name}` is expanded twice"),
+                    item.value.value.span,
+                );
                 return Err(Failed);
             }
             if let Some(to) = &item.to {
@@ -421,23 +471,36 @@ impl Lowerer<'_> {
 
     fn invoke(&mut self, e: &ast::Expr, rows: Rows, span: Span) -> Lowered<Rows> {
         let Ast::Call(c) = &e.node else {
-            self.error("unsupported-operator", "`invoke` of a function elsewhere is not supported yet", e.span);
+            self.error(
+                "unsupported-operator",
+                "`invoke` of a function elsewhere is not supported yet",
+                e.span,
+            );
             return Err(Failed);
         };
         let name = &*c.name.node;
         if let Some(Binding::Function { function, scope }) = self.lookup(name) {
             let (function, scope) = (function.clone(), *scope);
-            let outcome = self.call_user(&function, scope, name, &c.arguments, Some(rows), span, Context::NONE)?;
+            let outcome =
+                self.call_user(&function, scope, name, &c.arguments, Some(rows), span, Context::NONE)?;
             return match outcome {
                 Outcome::Table(rows) => Ok(rows),
                 Outcome::Value(_) => {
-                    self.error("value-as-table", format!("`{name}` gives a value, and a table is needed here"), span);
+                    self.error(
+                        "value-as-table",
+                        format!("`{name}` gives a value, and a table is needed here"),
+                        span,
+                    );
                     Err(Failed)
                 }
             };
         }
         if name == "FileProfile" || self.catalog.function(name).is_some() {
-            self.error("unsupported-function", format!("`invoke {name}(…)` is not supported yet"), c.name.span);
+            self.error(
+                "unsupported-function",
+                format!("`invoke {name}(…)` is not supported yet"),
+                c.name.span,
+            );
         } else {
             self.unknown_function(name, c.name.span);
         }

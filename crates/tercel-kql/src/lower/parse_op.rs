@@ -12,7 +12,11 @@ impl Lowerer<'_> {
         if let Some(kind) = parameter(&p.parameters, "kind")
             && word(kind) != "simple"
         {
-            self.error("unsupported-parameter", format!("`{name} kind={}` is not supported yet", word(kind)), kind.span);
+            self.error(
+                "unsupported-parameter",
+                format!("`{name} kind={}` is not supported yet", word(kind)),
+                kind.span,
+            );
             return Err(Failed);
         }
         let subject = self.scalar(&p.subject, Context::row(&rows));
@@ -58,7 +62,9 @@ impl Lowerer<'_> {
                 // A missing string is "".
                 Type::String => self.cast("tostring", text),
                 Type::Dynamic => self.cast("parse_json", text),
-                Type::Int | Type::Long | Type::Real | Type::Decimal | Type::Bool => self.convert(text, ty.as_str(), at),
+                Type::Int | Type::Long | Type::Real | Type::Decimal | Type::Bool => {
+                    self.convert(text, ty.as_str(), at)
+                }
                 _ => {
                     let value = self.convert(text, ty.as_str(), at);
                     converted.push(self.call("isnotnull", vec![value.clone()], at));

@@ -1,13 +1,13 @@
 //! Scalar expressions.
 
-use super::{Binding, Context, Lowerer, depth, expr_size};
+use super::{Binding, Context, Lowerer, MAX_EXPR_DEPTH, depth};
 use crate::ast::{self, ArithmeticOp, ExprKind as Ast, Step};
 use std::sync::Arc;
 use tercel_ir::function::{self, Function};
 use tercel_ir::{Diagnostic, Expr, ExprKind, Span, Type, Value};
 
 /// Text longer than this is not made while folding constants.
-const MAX_FOLDED: usize = 1 << 20;
+const MAX_FOLDED: usize = 1 << 16;
 
 impl Lowerer<'_> {
     /// Any scalar expression. What cannot be lowered is reported and reads as null.
@@ -35,7 +35,7 @@ impl Lowerer<'_> {
                     let span = left.span.to(right.span);
                     left = self.arithmetic(op.node, left, right, span);
                     // A chain is one node of the tree; here it nests.
-                    if rest.len() > 400 && depth(&left) > 400 {
+                    if rest.len() > MAX_EXPR_DEPTH && depth(&left) > MAX_EXPR_DEPTH {
                         self.error("nesting-too-deep", "this chain of arithmetic is too long", e.span);
                         return Expr::null(left.ty, span);
                     }
@@ -45,7 +45,9 @@ impl Lowerer<'_> {
             Ast::Compare { op, left, right } => self.compare(op, left, right, span, cx),
             Ast::StringOp { op, left, right } => self.string_op(op, left, right, span, cx),
             Ast::List { op, left, items } => self.list_op(op, left, items, span, cx),
-            Ast::Between { negated, value, low, high } => self.between(negated.node, value, low, high, span, cx),
+            Ast::Between { negated, value, low, high } => {
+                self.between(negated.node, value, low, high, span, cx)
+            }
             Ast::Path { base, steps } => self.path(base, steps, span, cx),
             Ast::Call(c) => self.function_call(c, span, cx),
             Ast::Star if cx.search => Expr::boolean(true, span),
@@ -70,7 +72,9 @@ impl Lowerer<'_> {
 
     /// An expression that must be true or false.
     pub(super) fn condition(&mut self, e: &ast::Expr, cx: Context) -> Expr {
-        if cx.search && let Some(term) = self.search_term(e, cx) {
+        if cx.search
+            && let Some(term) = self.search_term(e, cx)
+        {
             return term;
         }
         let v = self.scalar(e, cx);
@@ -87,9 +91,12 @@ impl Lowerer<'_> {
             }
             ty => {
                 self.report(
-                    Diagnostic::error("type-mismatch", format!("a condition is needed here, not a value of type {ty}"))
-                        .at(v.span)
-                        .label(format!("{ty}")),
+                    Diagnostic::error(
+                        "type-mismatch",
+                        format!("a condition is needed here, not a value of type {ty}"),
+                    )
+                    .at(v.span)
+                    .label(format!("{ty}")),
                 );
                 Expr::null(Type::Bool, v.span)
             }
@@ -104,19 +111,26 @@ impl Lowerer<'_> {
             return Expr::column(name, ty, span);
         }
         match self.lookup(name) {
-            Some(Binding::Scalar { expr, .. }) => {
-                let mut e = expr.clone();
-                // Inside a larger expression the reader looks for the place of the use.
-                e.span = span;
-                let nodes = expr_size(&e);
-                let _ = self.spend(nodes, span);
-                return e;
+            Some(Binding::Scalar { expr, size, .. }) => {
+                let (ty, size) = (expr.ty, *size);
+                // Before the copy is made, or copies of copies would take all memory first.
+                if self.spend(size, span).is_err() {
+                    return Expr::null(ty, span);
+                }
+                if let Some(Binding::Scalar { expr, .. }) = self.lookup(name) {
+                    // Inside a larger expression the reader looks for the place of the use.
+                    return Expr { span, ..expr.clone() };
+                }
+                return Expr::null(ty, span);
             }
             Some(Binding::Table(_)) => {
                 self.report(
-                    Diagnostic::error("table-as-value", format!("`{name}` is a table, and a value is needed here"))
-                        .at(span)
-                        .help(format!("toscalar({name}) takes its first value")),
+                    Diagnostic::error(
+                        "table-as-value",
+                        format!("`{name}` is a table, and a value is needed here"),
+                    )
+                    .at(span)
+                    .help(format!("toscalar({name}) takes its first value")),
                 );
                 return Expr::null(Type::Dynamic, span);
             }
@@ -155,7 +169,11 @@ impl Lowerer<'_> {
         let place = row.source.as_ref().map_or(String::new(), |s| format!(" in {s}"));
         let d = Diagnostic::warning("unknown-column", format!("unknown column {name}{place}"))
             .at(span)
-            .label(if row.source.is_some() { "the table has no such column" } else { "no such column at this point" })
+            .label(if row.source.is_some() {
+                "the table has no such column"
+            } else {
+                "no such column at this point"
+            })
             .meaning("it reads as null in every row; Kusto refuses the query");
         self.report(match near {
             Some(n) => d.help(format!("did you mean {n}?")),
@@ -210,7 +228,7 @@ impl Lowerer<'_> {
     }
 
     fn steps(&mut self, mut at: Expr, steps: &[Step], cx: Context) -> Expr {
-        if steps.len() > 300 {
+        if steps.len() > MAX_EXPR_DEPTH {
             self.error("nesting-too-deep", "this path is too long", at.span);
             return Expr::null(Type::Dynamic, at.span);
         }
@@ -219,7 +237,11 @@ impl Lowerer<'_> {
                 Step::Member(n) => (Expr::literal(Value::Str(n.node.to_string()), n.span), n.span),
                 Step::Index(e) => (self.scalar(e, cx), e.span),
                 Step::Call(c) => {
-                    self.error("table-as-value", format!("`{}(…)` in a path makes a table, not a value", c.node.name.node), c.span);
+                    self.error(
+                        "table-as-value",
+                        format!("`{}(…)` in a path makes a table, not a value", c.node.name.node),
+                        c.span,
+                    );
                     return Expr::null(Type::Dynamic, at.span);
                 }
                 Step::Wildcard(w) => {
@@ -247,24 +269,29 @@ impl Lowerer<'_> {
         match function::by_name(function) {
             Some(f) => self.call_function(f, args, span),
             None => {
-                self.error("unsupported-function", format!("function `{function}` is not supported yet"), span);
+                self.error(
+                    "unsupported-function",
+                    format!("function `{function}` is not supported yet"),
+                    span,
+                );
                 Expr::null(Type::Dynamic, span)
             }
         }
     }
 
     pub(super) fn call_function(&mut self, f: &'static Function, args: Vec<Expr>, span: Span) -> Expr {
-        let args = match Expr::call(f, args.clone(), span) {
-            Ok(e) => return fold(e),
-            // A null of no particular type fits everywhere.
-            Err(_) if args.iter().any(is_null) => retype_nulls(args),
-            Err(_) => args,
-        };
+        let types: Vec<Type> = args.iter().map(|a| a.ty).collect();
+        if let Ok(ty) = f.result_type(&types) {
+            return fold(Expr { kind: ExprKind::Call(f, args), ty, span });
+        }
+        // A null of no particular type fits everywhere.
+        let args = if args.iter().any(is_null) { retype_nulls(args) } else { args };
         for nulls in [Type::Long, Type::String, Type::Dynamic, Type::DateTime, Type::TimeSpan] {
             if !args.iter().any(is_null) {
                 break;
             }
-            let typed = args.iter().map(|a| if is_null(a) { Expr::null(nulls, a.span) } else { a.clone() }).collect();
+            let typed =
+                args.iter().map(|a| if is_null(a) { Expr::null(nulls, a.span) } else { a.clone() }).collect();
             if let Ok(e) = Expr::call(f, typed, span) {
                 return fold(e);
             }
@@ -325,7 +352,7 @@ pub(super) fn fold(e: Expr) -> Expr {
         let Some(v) = a.as_literal() else { return e };
         size += match v {
             Value::Str(s) => s.len(),
-            Value::Dynamic(_) => 64,
+            Value::Dynamic(_) => super::value_size(v) * 64,
             _ => 8,
         };
         values.push(v.clone());

@@ -17,7 +17,11 @@ impl Lowerer<'_> {
                 ("kind", Some(Ast::Name(n))) if matches!(&**n, "default" | "case_insensitive") => {}
                 (name, _) if name.starts_with("hint") => {}
                 (name, _) => {
-                    self.error("unsupported-parameter", format!("`{name}` of `search` is not supported yet"), p.name.span);
+                    self.error(
+                        "unsupported-parameter",
+                        format!("`{name}` of `search` is not supported yet"),
+                        p.name.span,
+                    );
                 }
             }
         }
@@ -78,14 +82,21 @@ impl Lowerer<'_> {
         if text == "*" {
             return Some(Expr::boolean(true, e.span));
         }
-        let tests = self.row_columns(row, e.span).into_iter().map(|c| self.term_in(c, &text, e.span)).collect();
+        let tests =
+            self.row_columns(row, e.span).into_iter().map(|c| self.term_in(c, &text, e.span)).collect();
         Some(disjunction(tests, e.span))
     }
 
     /// Every column as text.
     fn row_columns(&mut self, row: &Rows, span: Span) -> Vec<Expr> {
-        let columns: Vec<(Name, Type)> =
-            row.rel.schema.columns.iter().filter(|c| !c.name.starts_with('$')).map(|c| (c.name.clone(), c.ty)).collect();
+        let columns: Vec<(Name, Type)> = row
+            .rel
+            .schema
+            .columns
+            .iter()
+            .filter(|c| !c.name.starts_with('$'))
+            .map(|c| (c.name.clone(), c.ty))
+            .collect();
         columns
             .into_iter()
             .map(|(name, ty)| {
@@ -129,7 +140,13 @@ impl Lowerer<'_> {
     }
 
     /// `column:"term"`.
-    pub(super) fn column_term(&mut self, left: &ast::Expr, right: &ast::Expr, span: Span, cx: Context) -> Expr {
+    pub(super) fn column_term(
+        &mut self,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        span: Span,
+        cx: Context,
+    ) -> Expr {
         let term = match &right.node {
             Ast::Literal(Literal::String { value, .. }) => value.to_string(),
             Ast::Literal(Literal::Long(n)) => n.to_string(),
@@ -140,7 +157,8 @@ impl Lowerer<'_> {
         };
         if matches!(left.node, Ast::Star) {
             let Some(row) = cx.row else { return Expr::null(Type::Bool, span) };
-            let tests = self.row_columns(row, span).into_iter().map(|c| self.term_in(c, &term, span)).collect();
+            let tests =
+                self.row_columns(row, span).into_iter().map(|c| self.term_in(c, &term, span)).collect();
             return disjunction(tests, span);
         }
         let column = self.scalar(left, Context { search: false, ..cx });
@@ -160,13 +178,22 @@ impl Lowerer<'_> {
         };
         let needle = if is_text(needle.ty) { needle } else { self.cast("tostring", needle) };
         let function = if function == "==" { "eq" } else { function };
-        let tests =
-            self.row_columns(row, span).into_iter().map(|c| self.call(function, vec![c, needle.clone()], span)).collect();
+        let tests = self
+            .row_columns(row, span)
+            .into_iter()
+            .map(|c| self.call(function, vec![c, needle.clone()], span))
+            .collect();
         disjunction(tests, span)
     }
 
     /// `* has_any (…)` and `* in (…)`.
-    pub(super) fn any_column_list(&mut self, function: &str, row: Option<&Rows>, list: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn any_column_list(
+        &mut self,
+        function: &str,
+        row: Option<&Rows>,
+        list: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         let Some(row) = row else {
             self.error("syntax", "`*` needs rows to look into", span);
             return Expr::null(Type::Bool, span);
@@ -185,7 +212,10 @@ impl Lowerer<'_> {
         names.sort();
         names.dedup();
         names.retain(|n| {
-            matches!(self.catalog.relation(n), Some(Ok(Rel { kind: RelKind::Scan { .. } | RelKind::Values { .. }, .. })))
+            matches!(
+                self.catalog.relation(n),
+                Some(Ok(Rel { kind: RelKind::Scan { .. } | RelKind::Values { .. }, .. }))
+            )
         });
         names
     }

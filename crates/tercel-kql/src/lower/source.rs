@@ -1,8 +1,11 @@
 //! Where rows come from: names, calls, literals, pipelines.
 
-use super::{Binding, Context, Failed, Lowered, Lowerer, MAX_REL_DEPTH, Rows, Scope, rel_size};
 use super::call::Outcome;
-use crate::ast::{self, Call, ColumnDecl, DataTable, ExprKind as Ast, Function, Literal, ParameterType, Pipeline, Statement, StatementKind, Step};
+use super::{Binding, Context, Failed, Lowered, Lowerer, MAX_REL_DEPTH, Rows, Scope, rel_size};
+use crate::ast::{
+    self, Call, ColumnDecl, DataTable, ExprKind as Ast, Function, Literal, ParameterType, Pipeline,
+    Statement, StatementKind, Step,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tercel_ir::{Column, Diagnostic, Expr, ExprKind, Name, Rel, RelKind, Schema, Span, Type, Value};
@@ -23,18 +26,25 @@ impl Lowerer<'_> {
                 (Some(table), _) => *table,
                 (None, Some(Binding::Table(_))) => true,
                 (None, Some(Binding::Scalar { .. })) => false,
-                (None, Some(Binding::Function { function, scope })) => self.gives_table(function, *scope, fuel - 1),
+                (None, Some(Binding::Function { function, scope })) => {
+                    self.gives_table(function, *scope, fuel - 1)
+                }
                 (None, None) => self.catalog.relation(n).is_some() || self.catalog.function(n).is_some(),
             },
-            Ast::Call(c) => match (&*c.name.node, locals.get(&c.name.node), self.lookup_from(scope, &c.name.node)) {
-                (_, Some(table), _) => *table,
-                (_, _, Some(Binding::Function { function, scope })) => self.gives_table(function, *scope, fuel - 1),
-                ("materialize", ..) => {
-                    c.arguments.first().is_some_and(|a| self.is_table_in(&a.value, locals, scope, fuel - 1))
+            Ast::Call(c) => {
+                match (&*c.name.node, locals.get(&c.name.node), self.lookup_from(scope, &c.name.node)) {
+                    (_, Some(table), _) => *table,
+                    (_, _, Some(Binding::Function { function, scope })) => {
+                        self.gives_table(function, *scope, fuel - 1)
+                    }
+                    ("materialize", ..) => c
+                        .arguments
+                        .first()
+                        .is_some_and(|a| self.is_table_in(&a.value, locals, scope, fuel - 1)),
+                    ("table" | "totable" | "external_table" | "materialized_view", ..) => true,
+                    (name, ..) => self.catalog.function(name).is_some(),
                 }
-                ("table" | "totable" | "external_table" | "materialized_view", ..) => true,
-                (name, ..) => self.catalog.function(name).is_some(),
-            },
+            }
             Ast::Path { base, steps } => {
                 matches!(&base.node, Ast::Call(c) if matches!(&*c.name.node, "database" | "cluster" | "workspace" | "app"))
                     && !steps.is_empty()
@@ -53,7 +63,13 @@ impl Lowerer<'_> {
         self.body_is_table(&f.body, &mut locals, scope, fuel)
     }
 
-    fn body_is_table(&self, body: &[Statement], locals: &mut HashMap<Name, bool>, scope: Scope, fuel: u32) -> bool {
+    fn body_is_table(
+        &self,
+        body: &[Statement],
+        locals: &mut HashMap<Name, bool>,
+        scope: Scope,
+        fuel: u32,
+    ) -> bool {
         if fuel == 0 {
             return false;
         }
@@ -149,10 +165,16 @@ impl Lowerer<'_> {
             }
             Some(Binding::Function { function, scope }) => {
                 let (function, scope) = (function.clone(), *scope);
-                return self.expect_table(name, span, |l| l.call_user(&function, scope, name, &[], None, span, Context::NONE));
+                return self.expect_table(name, span, |l| {
+                    l.call_user(&function, scope, name, &[], None, span, Context::NONE)
+                });
             }
             Some(Binding::Scalar { .. }) => {
-                self.error("value-as-table", format!("`{name}` is a value, and a table is needed here"), span);
+                self.error(
+                    "value-as-table",
+                    format!("`{name}` is a value, and a table is needed here"),
+                    span,
+                );
                 return Err(Failed);
             }
             None => {}
@@ -194,7 +216,11 @@ impl Lowerer<'_> {
         match call(self)? {
             Outcome::Table(rows) => Ok(rows),
             Outcome::Value(_) => {
-                self.error("value-as-table", format!("`{name}` gives a value, and a table is needed here"), span);
+                self.error(
+                    "value-as-table",
+                    format!("`{name}` gives a value, and a table is needed here"),
+                    span,
+                );
                 Err(Failed)
             }
         }
@@ -203,7 +229,10 @@ impl Lowerer<'_> {
     fn unknown_table(&mut self, name: &str, span: Span) {
         let names = self.catalog.names();
         let visible = self.visible();
-        let near = tercel_ir::diag::nearest(name, names.iter().map(String::as_str).chain(visible.iter().map(|n| &**n)));
+        let near = tercel_ir::diag::nearest(
+            name,
+            names.iter().map(String::as_str).chain(visible.iter().map(|n| &**n)),
+        );
         let d = Diagnostic::error("unknown-table", format!("there is no table `{name}`")).at(span);
         self.report(match near {
             Some(n) => d.label("no such table, view or `let`").help(format!("did you mean {n}?")),
@@ -216,8 +245,9 @@ impl Lowerer<'_> {
         let name = &*c.name.node;
         if let Some(Binding::Function { function, scope }) = self.lookup(name) {
             let (function, scope) = (function.clone(), *scope);
-            return self
-                .expect_table(name, span, |l| l.call_user(&function, scope, name, &c.arguments, None, span, Context::NONE));
+            return self.expect_table(name, span, |l| {
+                l.call_user(&function, scope, name, &c.arguments, None, span, Context::NONE)
+            });
         }
         match name {
             "materialize" | "totable" if c.arguments.len() == 1 => return self.table(&c.arguments[0].value),
@@ -248,8 +278,9 @@ impl Lowerer<'_> {
 
     /// `database("x").T`, `cluster("x").database("y").T`: there is one place to look here.
     fn remote(&mut self, base: &ast::Expr, steps: &[Step], span: Span) -> Lowered<Rows> {
-        let is_place =
-            |c: &Call| matches!(&*c.name.node, "database" | "cluster" | "workspace" | "app" | "adx" | "arg" | "resource");
+        let is_place = |c: &Call| {
+            matches!(&*c.name.node, "database" | "cluster" | "workspace" | "app" | "adx" | "arg" | "resource")
+        };
         let Ast::Call(c) = &base.node else {
             self.error("value-as-table", "a value stands where a table is needed", span);
             return Err(Failed);
@@ -266,9 +297,12 @@ impl Lowerer<'_> {
             rest = more;
         }
         self.report(
-            Diagnostic::warning("other-database", "clusters, databases and workspaces are not told apart here")
-                .at(base.span)
-                .meaning("the table of that name in the local data is read"),
+            Diagnostic::warning(
+                "other-database",
+                "clusters, databases and workspaces are not told apart here",
+            )
+            .at(base.span)
+            .meaning("the table of that name in the local data is read"),
         );
         match rest {
             [Step::Member(n)] => self.table_by_name(&n.node, n.span),

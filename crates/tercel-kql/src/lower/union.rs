@@ -15,14 +15,19 @@ impl Lowerer<'_> {
         input: Option<Rows>,
         span: Span,
     ) -> Lowered<Rows> {
-        let fuzzy = parameter(parameters, "isfuzzy").is_some_and(|e| matches!(e.node, Ast::Literal(Literal::Bool(true))));
+        let fuzzy = parameter(parameters, "isfuzzy")
+            .is_some_and(|e| matches!(e.node, Ast::Literal(Literal::Bool(true))));
         let inner = match parameter(parameters, "kind") {
             None => false,
             Some(e) => match &*word(e) {
                 "inner" => true,
                 "outer" => false,
                 other => {
-                    self.error("unknown-union-kind", format!("`union` has no kind `{other}`; it has inner and outer"), e.span);
+                    self.error(
+                        "unknown-union-kind",
+                        format!("`union` has no kind `{other}`; it has inner and outer"),
+                        e.span,
+                    );
                     return Err(Failed);
                 }
             },
@@ -48,13 +53,19 @@ impl Lowerer<'_> {
             self.error("unknown-table", "none of the tables of this union exists", span);
             return Err(Failed);
         }
-        let (labels, inputs): (Vec<String>, Vec<Rows>) = legs.into_iter().map(|(n, r)| (n.to_string(), r)).unzip();
+        let (labels, inputs): (Vec<String>, Vec<Rows>) =
+            legs.into_iter().map(|(n, r)| (n.to_string(), r)).unzip();
         let inputs = if inner { common_columns(inputs, span) } else { inputs };
         self.union_of(inputs, source.map(|e| (Name::from(word(e)), labels)), span)
     }
 
     /// A leg: its label and rows. A pattern gives several; with `fuzzy`, a missing table none.
-    pub(super) fn union_leg(&mut self, e: &ast::Expr, index: usize, fuzzy: bool) -> Lowered<Vec<(Name, Rows)>> {
+    pub(super) fn union_leg(
+        &mut self,
+        e: &ast::Expr,
+        index: usize,
+        fuzzy: bool,
+    ) -> Lowered<Vec<(Name, Rows)>> {
         match &e.node {
             Ast::Wildcard(w) => {
                 let mut found = self.views_like(w)?;
@@ -68,9 +79,12 @@ impl Lowerer<'_> {
                 let Some(Step::Wildcard(w)) = steps.last() else { return Err(Failed) };
                 let w = w.clone();
                 self.report(
-                    Diagnostic::warning("other-database", "clusters, databases and workspaces are not told apart here")
-                        .at(e.span)
-                        .meaning("the tables of these names in the local data are read"),
+                    Diagnostic::warning(
+                        "other-database",
+                        "clusters, databases and workspaces are not told apart here",
+                    )
+                    .at(e.span)
+                    .meaning("the tables of these names in the local data are read"),
                 );
                 Ok(self.tables_like_quiet(&w.node, e.span, fuzzy))
             }
@@ -78,8 +92,11 @@ impl Lowerer<'_> {
                 let label = leg_label(e).unwrap_or_else(|| format!("union_arg{index}").into());
                 if fuzzy && self.is_missing(e) {
                     self.report(
-                        Diagnostic::note("missing-table", format!("there is no table `{label}`; isfuzzy=true leaves it out"))
-                            .at(e.span),
+                        Diagnostic::note(
+                            "missing-table",
+                            format!("there is no table `{label}`; isfuzzy=true leaves it out"),
+                        )
+                        .at(e.span),
                     );
                     return Ok(Vec::new());
                 }
@@ -114,7 +131,8 @@ impl Lowerer<'_> {
     fn views_like(&mut self, pattern: &str) -> Lowered<Vec<(Name, Rows)>> {
         let mut names: Vec<Name> = Vec::new();
         for n in self.visible() {
-            let is_view = matches!(self.lookup(&n), Some(Binding::Function { function, .. }) if function.view);
+            let is_view =
+                matches!(self.lookup(&n), Some(Binding::Function { function, .. }) if function.view);
             if is_view && super::names::wildcard_matches(pattern, &n) && !names.contains(&n) {
                 names.push(n);
             }
@@ -202,7 +220,8 @@ fn split_types(inputs: Vec<Rows>, span: Span) -> Vec<Rows> {
     let mut made: HashMap<(Name, Type), Name> = HashMap::new();
     for i in &inputs {
         for c in i.rel.schema.columns.iter().filter(|c| split.contains(&c.name)) {
-            made.entry((c.name.clone(), c.ty)).or_insert_with(|| namer.unique(&format!("{}_{}", c.name, c.ty)));
+            made.entry((c.name.clone(), c.ty))
+                .or_insert_with(|| namer.unique(&format!("{}_{}", c.name, c.ty)));
         }
     }
     inputs

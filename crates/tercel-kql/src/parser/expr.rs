@@ -2,8 +2,8 @@
 
 use super::{Parsed, Parser};
 use crate::ast::{
-    Argument, ArithmeticOp, Call, ColumnDecl, CompareOp, DataTable, Expr, ExprKind, ExternalData, InlineTable, Json, ListOp, Literal,
-    NamedExpr, Node, Pipeline, QueryParameter, SortKey, Step, StringOp,
+    Argument, ArithmeticOp, Call, ColumnDecl, CompareOp, DataTable, Expr, ExprKind, ExternalData,
+    InlineTable, Json, ListOp, Literal, NamedExpr, Node, Pipeline, QueryParameter, SortKey, Step, StringOp,
 };
 use crate::literal::{self, typed_literal_type};
 use crate::token::Tok;
@@ -70,7 +70,10 @@ impl Parser<'_> {
             (Some(source), Vec::new())
         };
         self.operators(&mut operators, in_list)?;
-        Ok(Node::new(ExprKind::Pipeline(Box::new(Pipeline { source, operators })), start.to(self.last_span())))
+        Ok(Node::new(
+            ExprKind::Pipeline(Box::new(Pipeline { source, operators })),
+            start.to(self.last_span()),
+        ))
     }
 
     /// `(operator | operator …)` or `{ … }`: what `fork`, `mv-apply` and `partition` take. The current
@@ -130,7 +133,8 @@ impl Parser<'_> {
                 _ => {
                     nested += 1;
                     if nested > 50 {
-                        let d = Diagnostic::error("nesting-too-deep", "too many comparisons in one chain").at(op_span);
+                        let d = Diagnostic::error("nesting-too-deep", "too many comparisons in one chain")
+                            .at(op_span);
                         self.report(d);
                         return Err(super::Stop);
                     }
@@ -364,8 +368,10 @@ impl Parser<'_> {
         if self.tok() != Tok::LParen {
             return self.expected("`(`");
         }
-        let (arguments, span) = self.bracketed(|p| p.list_until(Tok::RParen, |p| p.deeper(Self::argument)))?;
-        let arguments = arguments.unwrap_or_else(|| vec![Argument { name: None, value: Self::error_expr(span) }]);
+        let (arguments, span) =
+            self.bracketed(|p| p.list_until(Tok::RParen, |p| p.deeper(Self::argument)))?;
+        let arguments =
+            arguments.unwrap_or_else(|| vec![Argument { name: None, value: Self::error_expr(span) }]);
         let span = name.span.to(span);
         Ok(Node::new(Call { name, parameters: Vec::new(), arguments }, span))
     }
@@ -380,7 +386,11 @@ impl Parser<'_> {
         };
         let value = if self.tok() == Tok::Star && matches!(self.peek(1), Tok::Comma | Tok::RParen) {
             Node::new(ExprKind::Star, self.next().span)
-        } else if self.tok() == Tok::Word && self.peek(1) == Tok::Star && self.adjacent(self.at) && self.ends_as_wildcard() {
+        } else if self.tok() == Tok::Word
+            && self.peek(1) == Tok::Star
+            && self.adjacent(self.at)
+            && self.ends_as_wildcard()
+        {
             // `bag_pack_columns(Name*)` and the like: a pattern, when nothing is multiplied.
             self.name_or_wildcard()?
         } else {
@@ -463,9 +473,12 @@ impl Parser<'_> {
                 match value {
                     Some(v) => Literal::Long(v),
                     None => {
-                        let d = Diagnostic::error("number-out-of-range", format!("`{text}` does not fit into 64 bits"))
-                            .at(span)
-                            .help("a larger number is written as a real (with a `.`) or as decimal(…)");
+                        let d = Diagnostic::error(
+                            "number-out-of-range",
+                            format!("`{text}` does not fit into 64 bits"),
+                        )
+                        .at(span)
+                        .help("a larger number is written as a real (with a `.`) or as decimal(…)");
                         self.report(d);
                         Literal::Long(0)
                     }
@@ -479,7 +492,10 @@ impl Parser<'_> {
             Tok::Timespan => {
                 self.next();
                 if literal::timespan_literal(text).is_none() {
-                    let d = Diagnostic::error("number-out-of-range", format!("`{text}` is longer than a timespan can be"));
+                    let d = Diagnostic::error(
+                        "number-out-of-range",
+                        format!("`{text}` is longer than a timespan can be"),
+                    );
                     self.report(d.at(span));
                 }
                 Literal::Timespan(Arc::from(text))
@@ -505,7 +521,9 @@ impl Parser<'_> {
         let Some(ty) = typed_literal_type(name) else {
             return self.expected("a literal");
         };
-        if literal::typed_literal(ty, inside).is_none() && !(ty == tercel_ir::Type::DateTime && literal::is_clock(inside)) {
+        if literal::typed_literal(ty, inside).is_none()
+            && !(ty == tercel_ir::Type::DateTime && literal::is_clock(inside))
+        {
             let d = Diagnostic::warning("bad-literal", format!("`{inside}` is no {ty}"))
                 .at(span)
                 .label(format!("a literal of type {ty}"))
@@ -653,7 +671,8 @@ impl Parser<'_> {
     fn inline_table(&mut self) -> Parsed<Expr> {
         let start = self.next().span;
         let schema = if self.tok() == Tok::LParen { self.schema()? } else { Vec::new() };
-        let mut inline = InlineTable { parameters: Vec::new(), partition: Vec::new(), path_format: Vec::new() };
+        let mut inline =
+            InlineTable { parameters: Vec::new(), partition: Vec::new(), path_format: Vec::new() };
         loop {
             if self.at_word("partition") && self.word(1) == "by" {
                 self.next();

@@ -91,7 +91,11 @@ impl Parser<'_> {
     /// `1..5`, `..5`, `3`.
     fn path_length(&mut self) -> Parsed<(Option<crate::ast::Expr>, Option<crate::ast::Expr>)> {
         let from = if self.tok() == Tok::DotDot { None } else { Some(self.postfix(false)?) };
-        let to = if self.eat(Tok::DotDot) && self.tok() != Tok::RBracket { Some(self.postfix(false)?) } else { None };
+        let to = if self.eat(Tok::DotDot) && self.tok() != Tok::RBracket {
+            Some(self.postfix(false)?)
+        } else {
+            None
+        };
         Ok((from, to))
     }
 

@@ -6,12 +6,13 @@
 
 mod expr;
 mod graph;
-mod operator;
+pub(crate) mod operator;
 mod operator_more;
 mod statement;
 
 use crate::ast::{Ast, Expr, ExprKind, Ident, Literal, Node};
 use crate::lexer::{MAX_FINDINGS, lex};
+use crate::stack::with_room;
 use crate::token::{Tok, Token};
 use std::sync::Arc;
 use tercel_ir::{Diagnostic, Diagnostics, Name, Span};
@@ -33,14 +34,25 @@ pub fn parse(text: &str) -> (Ast, Diagnostics) {
         return (Ast::default(), diagnostics);
     }
     let tokens = lex(text, &mut diagnostics);
-    let close = match_brackets(&tokens);
+    let (close, depth) = match_brackets(&tokens);
     let mut parser = Parser { text, tokens, close, at: 0, depth: 0, fatal: false, diagnostics };
-    let statements = parser.statements(Tok::Eof);
-    (Ast { statements }, parser.diagnostics)
+    match with_room(depth, || parser.statements(Tok::Eof)) {
+        Some(statements) => (Ast { statements, depth }, parser.diagnostics),
+        None => {
+            parser.diagnostics.push(too_deep());
+            (Ast::default(), parser.diagnostics)
+        }
+    }
+}
+
+fn too_deep() -> Diagnostic {
+    Diagnostic::error("nesting-too-deep", "this query is nested too deeply to be read")
 }
 
 /// For each opening bracket the index of the one that closes it; 0 elsewhere (index 0 closes nothing).
-fn match_brackets(tokens: &[Token]) -> Vec<u32> {
+/// And how deep they nest.
+fn match_brackets(tokens: &[Token]) -> (Vec<u32>, u32) {
+    let mut deepest = 0;
     let mut close = vec![0; tokens.len()];
     let mut open: Vec<(usize, Tok)> = Vec::new();
     for (i, t) in tokens.iter().enumerate() {
@@ -56,8 +68,9 @@ fn match_brackets(tokens: &[Token]) -> Vec<u32> {
             }
             _ => {}
         }
+        deepest = deepest.max(open.len() as u32);
     }
-    close
+    (close, deepest)
 }
 
 struct Parser<'a> {
@@ -202,7 +215,7 @@ impl<'a> Parser<'a> {
     /// Runs `f` one level deeper.
     fn deeper<T>(&mut self, f: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= MAX_DEPTH {
-            let d = Diagnostic::error("nesting-too-deep", "this query is nested too deeply to be read")
+            let d = too_deep()
                 .at(self.span())
                 .label("brackets or operators inside each other, several hundred levels deep");
             self.report(d);
@@ -264,7 +277,9 @@ impl<'a> Parser<'a> {
     fn at_name(&self) -> bool {
         match self.tok() {
             Tok::Word => true,
-            Tok::LBracket => self.peek(1) == Tok::Str && self.close[self.at] as usize + 1 == self.at + self.name_length(),
+            Tok::LBracket => {
+                self.peek(1) == Tok::Str && self.close[self.at] as usize + 1 == self.at + self.name_length()
+            }
             _ => false,
         }
     }

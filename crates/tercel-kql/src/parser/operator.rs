@@ -1,7 +1,9 @@
 //! Tabular operators: the pipeline, parameters, and the common operators.
 
 use super::{Parsed, Parser, Stop};
-use crate::ast::{Expr, ExprKind, Ident, Join, Node, Operator, OperatorKind, QueryParameter, ReorderBy, Summarize};
+use crate::ast::{
+    Expr, ExprKind, Ident, Join, Node, Operator, OperatorKind, QueryParameter, ReorderBy, Summarize,
+};
 use crate::token::Tok;
 use std::sync::Arc;
 use tercel_ir::{Diagnostic, Name};
@@ -69,13 +71,31 @@ pub(crate) const OPERATORS: &[&str] = &[
     "where",
 ];
 
+/// Parameters that every operator takes, undocumented; the service's own tools write them.
+pub(crate) const INTERNAL: &[&str] = &[
+    "__crossCluster",
+    "__crossDB",
+    "__id",
+    "__isFuzzy",
+    "__noWithSource",
+    "__packedColumn",
+    "__sourceColumnIndex",
+];
+
 impl Parser<'_> {
     /// Whether an operator that makes its own input begins here.
     pub(super) fn at_head_operator(&self) -> bool {
         let operand = || {
             matches!(
                 self.peek(1),
-                Tok::Word | Tok::Str | Tok::LParen | Tok::LBracket | Tok::Star | Tok::Typed | Tok::Long | Tok::Real
+                Tok::Word
+                    | Tok::Str
+                    | Tok::LParen
+                    | Tok::LBracket
+                    | Tok::Star
+                    | Tok::Typed
+                    | Tok::Long
+                    | Tok::Real
             ) || matches!(self.peek(1), Tok::Timespan | Tok::Minus | Tok::Guid)
         };
         match self.word(0) {
@@ -95,8 +115,14 @@ impl Parser<'_> {
             return false;
         }
         // A table may have an operator's name; then a pipe or the end follows.
-        let bare = matches!(name.as_str(), "count" | "getschema" | "consume" | "execute-and-cache" | "__executeAndCache");
-        bare || !matches!(self.peek(tokens), Tok::Pipe | Tok::RParen | Tok::RBrace | Tok::Semi | Tok::Eof | Tok::Dot)
+        let bare = matches!(
+            name.as_str(),
+            "count" | "getschema" | "consume" | "execute-and-cache" | "__executeAndCache"
+        );
+        bare || !matches!(
+            self.peek(tokens),
+            Tok::Pipe | Tok::RParen | Tok::RBrace | Tok::Semi | Tok::Eof | Tok::Dot
+        )
     }
 
     /// The operator's name here, hyphens included, and how many tokens it takes.
@@ -133,9 +159,10 @@ impl Parser<'_> {
         let operator = match result {
             Ok(kind) => {
                 let operator = Node::new(kind, start.to(self.last_span()));
-                let follows =
-                    matches!(self.tok(), Tok::Pipe | Tok::Semi | Tok::RParen | Tok::RBracket | Tok::RBrace | Tok::Eof)
-                        || in_list && self.tok() == Tok::Comma;
+                let follows = matches!(
+                    self.tok(),
+                    Tok::Pipe | Tok::Semi | Tok::RParen | Tok::RBracket | Tok::RBrace | Tok::Eof
+                ) || in_list && self.tok() == Tok::Comma;
                 // A statement that lacks its `;` is the statement's business.
                 if follows || self.begins_line() && self.at_statement_start() {
                     return Ok(operator);
@@ -262,13 +289,16 @@ impl Parser<'_> {
 
     /// A column, a pattern of columns, or an expression.
     fn column_reference(&mut self) -> Parsed<Expr> {
-        if self.tok() == Tok::Star && matches!(self.peek(1), Tok::Pipe | Tok::Semi | Tok::RParen | Tok::RBrace | Tok::Eof) {
+        if self.tok() == Tok::Star
+            && matches!(self.peek(1), Tok::Pipe | Tok::Semi | Tok::RParen | Tok::RBrace | Tok::Eof)
+        {
             return Ok(Node::new(ExprKind::Star, self.next().span));
         }
         // `Device*` before a comma or the end is a pattern; elsewhere a product.
         let here = self.at;
         if let Some(w) = self.wildcard() {
-            if matches!(self.tok(), Tok::Comma | Tok::Pipe | Tok::Semi | Tok::RParen | Tok::RBrace | Tok::Eof) {
+            if matches!(self.tok(), Tok::Comma | Tok::Pipe | Tok::Semi | Tok::RParen | Tok::RBrace | Tok::Eof)
+            {
                 return Ok(Node::new(ExprKind::Wildcard(w.node), w.span));
             }
             self.at = here;
@@ -338,7 +368,7 @@ impl Parser<'_> {
         loop {
             let word = self.word(0);
             let dotted = word == "hint" && self.peek(1) == Tok::Dot;
-            let plain = self.peek(1) == Tok::Assign && (allowed.contains(&word) || word.starts_with("__"));
+            let plain = self.peek(1) == Tok::Assign && (allowed.contains(&word) || INTERNAL.contains(&word));
             if word.is_empty() || !(dotted || plain) {
                 return Ok(out);
             }
@@ -401,7 +431,9 @@ impl Parser<'_> {
                 let n = self.name()?;
                 Ok(Node::new(ExprKind::Name(n.node), n.span))
             }
-            Tok::Word | Tok::Str | Tok::Long | Tok::Real | Tok::Timespan | Tok::Typed | Tok::Guid => self.postfix(false),
+            Tok::Word | Tok::Str | Tok::Long | Tok::Real | Tok::Timespan | Tok::Typed | Tok::Guid => {
+                self.postfix(false)
+            }
             _ => self.expected("a value"),
         }
     }

@@ -2,8 +2,8 @@
 
 use super::{Parsed, Parser};
 use crate::ast::{
-    EvaluateSchema, ExprKind, Find, FindColumn, MakeSeries, MvApply, MvItem, Node, OperatorKind, Parse, ParseElement,
-    Partition, QueryParameter, Scan, ScanStep, Search, TopNested,
+    EvaluateSchema, ExprKind, Find, FindColumn, MakeSeries, MvApply, MvItem, Node, OperatorKind, Parse,
+    ParseElement, Partition, QueryParameter, Scan, ScanStep, Search, TopNested,
 };
 use crate::token::Tok;
 
@@ -30,7 +30,9 @@ impl Parser<'_> {
                 let limit = if self.eat_word("limit") { Some(self.expression()?) } else { None };
                 OperatorKind::MvExpand { parameters, items, limit, legacy: name == "mvexpand" }
             }
-            "parse" | "parse-where" => OperatorKind::Parse(Box::new(self.parse_operator(name == "parse-where")?)),
+            "parse" | "parse-where" => {
+                OperatorKind::Parse(Box::new(self.parse_operator(name == "parse-where")?))
+            }
             "parse-kv" => {
                 let subject = self.expression()?;
                 self.expect_word("as")?;
@@ -122,7 +124,8 @@ impl Parser<'_> {
                 None
             };
             branches.push((name, self.subquery()?));
-            if !(self.tok() == Tok::LParen || self.at_name() && self.peek(self.name_length()) == Tok::Assign) {
+            if !(self.tok() == Tok::LParen || self.at_name() && self.peek(self.name_length()) == Tok::Assign)
+            {
                 return Ok(OperatorKind::Fork(branches));
             }
         }
@@ -354,8 +357,13 @@ impl Parser<'_> {
 
     fn scan(&mut self) -> Parsed<Scan> {
         let mut parameters = self.parameters(&["with_match_id", "with_step_name"])?;
-        let mut scan =
-            Scan { parameters: Vec::new(), order: Vec::new(), partition: Vec::new(), declare: Vec::new(), steps: Vec::new() };
+        let mut scan = Scan {
+            parameters: Vec::new(),
+            order: Vec::new(),
+            partition: Vec::new(),
+            declare: Vec::new(),
+            steps: Vec::new(),
+        };
         loop {
             match self.word(0) {
                 "order" => {

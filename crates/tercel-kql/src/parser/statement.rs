@@ -2,7 +2,8 @@
 
 use super::{Parsed, Parser, Stop};
 use crate::ast::{
-    ColumnDecl, ExprKind, Function, Node, Parameter, ParameterType, Pattern, PatternRule, Statement, StatementKind,
+    ColumnDecl, ExprKind, Function, Node, Parameter, ParameterType, Pattern, PatternRule, Statement,
+    StatementKind,
 };
 use crate::literal::declared_type;
 use crate::token::Tok;
@@ -35,13 +36,15 @@ impl Parser<'_> {
         while !(matches!(self.tok(), Tok::Semi | Tok::Eof) || self.tok() == end) {
             let d = match self.tok() {
                 Tok::RParen | Tok::RBracket | Tok::RBrace => {
-                    Diagnostic::error("syntax", format!("{} closes nothing", self.tok().describe())).at(self.span())
+                    Diagnostic::error("syntax", format!("{} closes nothing", self.tok().describe()))
+                        .at(self.span())
                 }
                 _ if self.begins_line() && self.at > start => {
-                    let d = Diagnostic::error("syntax", format!("expected `;` or `|` before {}", self.found()))
-                        .at(self.span())
-                        .label("a new statement?")
-                        .help("statements are separated by `;`, operators by `|`");
+                    let d =
+                        Diagnostic::error("syntax", format!("expected `;` or `|` before {}", self.found()))
+                            .at(self.span())
+                            .label("a new statement?")
+                            .help("statements are separated by `;`, operators by `|`");
                     self.report(d);
                     return;
                 }
@@ -63,7 +66,8 @@ impl Parser<'_> {
             Tok::Assign => d.help("equality is written `==`"),
             Tok::Word | Tok::BangWord => {
                 let words = crate::ast::StringOp::ALL.iter().map(|o| o.as_str());
-                let known = words.chain(["and", "or", "in", "in~", "!in", "!in~", "between", "has_any", "has_all", "by"]);
+                let known = words
+                    .chain(["and", "or", "in", "in~", "!in", "!in~", "between", "has_any", "has_all", "by"]);
                 match tercel_ir::diag::nearest(self.here(), known) {
                     Some(op) if op != self.here() => d.help(format!("did you mean `{op}`?")),
                     _ => d,
@@ -131,7 +135,9 @@ impl Parser<'_> {
         let list = self.at + usize::from(view);
         let closes = self.close[list] as usize;
         let is_function = view
-            || self.tok() == Tok::LParen && closes > 0 && self.tokens.get(closes + 1).is_some_and(|t| t.tok == Tok::LBrace);
+            || self.tok() == Tok::LParen
+                && closes > 0
+                && self.tokens.get(closes + 1).is_some_and(|t| t.tok == Tok::LBrace);
         if !is_function {
             return Ok(StatementKind::Let { name, value: self.pipe(false)? });
         }
@@ -195,8 +201,11 @@ impl Parser<'_> {
             return self.expected("a type");
         }
         let Some(ty) = declared_type(self.here()) else {
-            let known = ["bool", "int", "long", "real", "decimal", "datetime", "timespan", "guid", "string", "dynamic"];
-            let d = Diagnostic::error("unknown-type", format!("there is no type `{}`", self.here())).at(self.span());
+            let known = [
+                "bool", "int", "long", "real", "decimal", "datetime", "timespan", "guid", "string", "dynamic",
+            ];
+            let d = Diagnostic::error("unknown-type", format!("there is no type `{}`", self.here()))
+                .at(self.span());
             let d = match tercel_ir::diag::nearest(self.here(), known) {
                 Some(k) => d.help(format!("did you mean `{k}`?")),
                 None => d.help(format!("types are {}", known.join(", "))),
@@ -232,7 +241,8 @@ impl Parser<'_> {
 
     fn pattern(&mut self) -> Parsed<Pattern> {
         let name = self.name()?;
-        let mut pattern = Pattern { name, parameters: Vec::new(), path: None, rules: Vec::new(), defined: false };
+        let mut pattern =
+            Pattern { name, parameters: Vec::new(), path: None, rules: Vec::new(), defined: false };
         if !self.eat(Tok::Assign) {
             return Ok(pattern);
         }

@@ -2,8 +2,8 @@
 
 use super::Printer;
 use crate::ast::{
-    Argument, ArithmeticOp, Call, CompareOp, Expr, ExprKind, ExternalData, Json, ListOp, Literal, NamedExpr, Node, Pipeline,
-    QueryParameter, SortKey, Step,
+    Argument, ArithmeticOp, Call, CompareOp, Expr, ExprKind, ExternalData, Json, ListOp, Literal, NamedExpr,
+    Node, Pipeline, QueryParameter, SortKey, Step,
 };
 
 /// How tightly an expression holds together; see the parser's table.
@@ -130,7 +130,7 @@ impl Printer {
                 self.push(" ");
                 self.push(ListOp::as_str(op.node));
                 self.push(" (");
-                self.comma(items, Self::pipe);
+                self.listed(items);
                 self.push(")");
             }
             ExprKind::Between { negated, value, low, high, .. } => {
@@ -142,7 +142,8 @@ impl Printer {
                 self.push(")");
             }
             ExprKind::Path { base, steps } => {
-                self.at_least(base, 9);
+                // A path on a path in parentheses is another tree than one long path.
+                self.at_least(base, if matches!(base.node, ExprKind::Path { .. }) { 10 } else { 9 });
                 for s in steps {
                     self.step(s);
                 }
@@ -175,6 +176,14 @@ impl Printer {
                 self.push("]");
             }
             ExprKind::Error => self.push("''"),
+        }
+    }
+
+    /// Items of a list. A pipeline among others needs parentheses: a comma would go on with it.
+    pub(super) fn listed(&mut self, items: &[Expr]) {
+        match items {
+            [one] => self.pipe(one),
+            _ => self.comma(items, Self::expr),
         }
     }
 
@@ -217,16 +226,13 @@ impl Printer {
             self.push(" ");
         }
         self.push("(");
+        let alone = c.arguments.len() == 1;
         self.comma(&c.arguments, |p, a: &Argument| {
             if let Some(n) = &a.name {
                 p.name(&n.node);
                 p.push(" = ");
             }
-            if a.name.is_none() || !matches!(a.value.node, ExprKind::Pipeline(_)) {
-                p.pipe(&a.value);
-            } else {
-                p.expr(&a.value);
-            }
+            if a.name.is_none() && alone { p.pipe(&a.value) } else { p.expr(&a.value) }
         });
         self.push(")");
     }

@@ -2,8 +2,9 @@
 
 use super::Printer;
 use crate::ast::{
-    Direction, EvaluateSchema, Expr, FindColumn, GraphElement, GraphMatch, Join, MakeGraph, MakeSeries, MvItem, NamedExpr,
-    Operator, OperatorKind, ParseElement, Partition, QueryParameter, ReorderBy, Scan, Summarize, TopNested,
+    Direction, EvaluateSchema, Expr, FindColumn, GraphElement, GraphMatch, Join, MakeGraph, MakeSeries,
+    MvItem, NamedExpr, Operator, OperatorKind, ParseElement, Partition, QueryParameter, ReorderBy, Scan,
+    Summarize, TopNested,
 };
 
 impl Printer {
@@ -303,7 +304,7 @@ impl Printer {
             return;
         }
         self.push(" in (");
-        self.comma(tables, Self::pipe);
+        self.listed(tables);
         self.push(")");
     }
 
@@ -367,7 +368,8 @@ impl Printer {
         self.named(&m.on);
         if m.in_range {
             self.push(" in range(");
-            let ends: Vec<&Expr> = [m.from.as_ref(), m.to.as_ref(), Some(&m.step)].into_iter().flatten().collect();
+            let ends: Vec<&Expr> =
+                [m.from.as_ref(), m.to.as_ref(), Some(&m.step)].into_iter().flatten().collect();
             self.comma(&ends, |p, e| p.expr(e));
             self.push(")");
         } else {

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use tercel_ir::catalog::LogSource;
 use tercel_ir::function::Context;
 use tercel_ir::{
-    Catalog, Column, Diagnostic, Diagnostics, Expr, ExprKind, JoinKind, Param, Rel, RelKind, Schema, Span, StoredFunction, Type,
-    Value,
+    Catalog, Column, Diagnostic, Diagnostics, Expr, ExprKind, JoinKind, Param, Rel, RelKind, Schema, Span,
+    StoredFunction, Type, Value,
 };
 
 /// Tables of a few columns, one of them open, and a stored function.
@@ -67,7 +67,9 @@ impl Catalog for Tables {
     fn relation(&self, name: &str) -> Option<Result<Rel, Diagnostic>> {
         let (columns, open): (&[(&str, Type)], bool) = match name {
             "Traffic" | "Wrapped" => (TRAFFIC, false),
-            "Open" => (&[("TimeGenerated", Type::DateTime), ("EventID", Type::Int), ("Image", Type::String)], true),
+            "Open" => {
+                (&[("TimeGenerated", Type::DateTime), ("EventID", Type::Int), ("Image", Type::String)], true)
+            }
             "Other" => (&[("Host", Type::String), ("Port", Type::String)], false),
             "Gone" => return Some(Err(Diagnostic::error("no-data", "Gone has no data"))),
             _ => return None,
@@ -100,8 +102,22 @@ fn traffic() -> Vec<Vec<Value>> {
         vec![at(d), host, Value::Long(port), Value::str(result), Value::str(user), Value::Dynamic(extra)]
     };
     vec![
-        row("2024-01-09T10:00", Value::str("web.example.com"), 443, "Success", "ann", serde_json::json!({"a": {"b": [1, 2]}})),
-        row("2024-01-09T11:00", Value::str("db.example.com"), 5432, "Failure", "bob", serde_json::json!({"a": 5})),
+        row(
+            "2024-01-09T10:00",
+            Value::str("web.example.com"),
+            443,
+            "Success",
+            "ann",
+            serde_json::json!({"a": {"b": [1, 2]}}),
+        ),
+        row(
+            "2024-01-09T11:00",
+            Value::str("db.example.com"),
+            5432,
+            "Failure",
+            "bob",
+            serde_json::json!({"a": 5}),
+        ),
         row("2024-01-01T00:00", Value::str("web.example.com"), 80, "Success", "ann", serde_json::json!({})),
         row("2024-01-09T12:00", Value::Null, 53, "Success", "", serde_json::json!(null)),
     ]
@@ -118,7 +134,8 @@ pub fn lower(query: &str) -> (Option<Rel>, Vec<Diagnostic>) {
     if found.has_errors() {
         return (None, found.into_vec());
     }
-    let (rel, more): (Option<Rel>, Diagnostics) = tercel_kql::lower(&ast, &Tables::new(), &tercel_kql::Options::default());
+    let (rel, more): (Option<Rel>, Diagnostics) =
+        tercel_kql::lower(&ast, &Tables::new(), &tercel_kql::Options::default());
     found.extend(more);
     (rel, found.into_vec())
 }
@@ -136,7 +153,9 @@ type Row = Vec<Value>;
 fn value(e: &Expr, schema: &Schema, row: &[Value]) -> Value {
     // Relations inside expressions first: the row-at-a-time meaning takes them as computed.
     let e = resolve(e, schema, row);
-    let lookup = |name: &str| schema.columns.iter().position(|c| &*c.name == name).map_or(Value::Null, |i| row[i].clone());
+    let lookup = |name: &str| {
+        schema.columns.iter().position(|c| &*c.name == name).map_or(Value::Null, |i| row[i].clone())
+    };
     e.eval(&lookup, &Context::default())
 }
 
@@ -210,9 +229,10 @@ fn eval(rel: &Rel) -> Vec<Row> {
                 out
             })
             .collect(),
-        RelKind::Project { input, columns } => {
-            eval(input).iter().map(|r| columns.iter().map(|(_, e)| value(e, &input.schema, r)).collect()).collect()
-        }
+        RelKind::Project { input, columns } => eval(input)
+            .iter()
+            .map(|r| columns.iter().map(|(_, e)| value(e, &input.schema, r)).collect())
+            .collect(),
         RelKind::Aggregate { input, keys, aggregations } => {
             let rows = eval(input);
             let mut groups: Vec<(Row, Vec<Row>)> = Vec::new();
@@ -244,14 +264,21 @@ fn eval(rel: &Rel) -> Vec<Row> {
                 })
                 .collect()
         }
-        RelKind::Join { left, right, kind, on, condition } => join(left, right, *kind, on, condition.as_ref()),
+        RelKind::Join { left, right, kind, on, condition } => {
+            join(left, right, *kind, on, condition.as_ref())
+        }
         RelKind::Union { inputs, tag } => {
             let mut out = Vec::new();
             for (n, i) in inputs.iter().enumerate() {
                 for r in eval(i) {
                     let row = rel.schema.columns.iter().map(|c| match tag {
                         Some((t, labels)) if c.name == *t => Value::str(labels[n].as_str()),
-                        _ => i.schema.columns.iter().position(|x| x.name == c.name).map_or(Value::Null, |p| r[p].clone()),
+                        _ => i
+                            .schema
+                            .columns
+                            .iter()
+                            .position(|x| x.name == c.name)
+                            .map_or(Value::Null, |p| r[p].clone()),
                     });
                     out.push(row.collect());
                 }
@@ -265,9 +292,27 @@ fn eval(rel: &Rel) -> Vec<Row> {
                     let (x, y) = (value(&k.expr, &input.schema, a), value(&k.expr, &input.schema, b));
                     let o = match (x.is_null(), y.is_null()) {
                         (true, true) => Ordering::Equal,
-                        (true, false) => if k.nulls_first { Ordering::Less } else { Ordering::Greater },
-                        (false, true) => if k.nulls_first { Ordering::Greater } else { Ordering::Less },
-                        _ => if k.descending { order(&y, &x) } else { order(&x, &y) },
+                        (true, false) => {
+                            if k.nulls_first {
+                                Ordering::Less
+                            } else {
+                                Ordering::Greater
+                            }
+                        }
+                        (false, true) => {
+                            if k.nulls_first {
+                                Ordering::Greater
+                            } else {
+                                Ordering::Less
+                            }
+                        }
+                        _ => {
+                            if k.descending {
+                                order(&y, &x)
+                            } else {
+                                order(&x, &y)
+                            }
+                        }
                     };
                     if o != Ordering::Equal {
                         return o;
@@ -288,7 +333,9 @@ fn eval(rel: &Rel) -> Vec<Row> {
                     .filter_map(|c| {
                         let at = input.schema.columns.iter().position(|x| x.name == *c)?;
                         let items = match &r[at] {
-                            Value::Dynamic(serde_json::Value::Array(a)) => Some(a.iter().cloned().map(dynamic).collect()),
+                            Value::Dynamic(serde_json::Value::Array(a)) => {
+                                Some(a.iter().cloned().map(dynamic).collect())
+                            }
                             Value::Null => None,
                             other => Some(vec![other.clone()]),
                         };
@@ -321,7 +368,8 @@ fn join(left: &Rel, right: &Rel, kind: JoinKind, on: &[(Expr, Expr)], condition:
     if kind == JoinKind::InnerUnique {
         let mut seen: HashMap<String, ()> = HashMap::new();
         l.retain(|row| {
-            let key: Vec<String> = on.iter().map(|(e, _)| format!("{:?}", value(e, &left.schema, row))).collect();
+            let key: Vec<String> =
+                on.iter().map(|(e, _)| format!("{:?}", value(e, &left.schema, row))).collect();
             seen.insert(key.join("\u{1}"), ()).is_none()
         });
     }
@@ -341,7 +389,10 @@ fn join(left: &Rel, right: &Rel, kind: JoinKind, on: &[(Expr, Expr)], condition:
             if fits(a, b) {
                 any = true;
                 matched[i] = true;
-                if !matches!(kind, JoinKind::LeftSemi | JoinKind::LeftAnti | JoinKind::RightSemi | JoinKind::RightAnti) {
+                if !matches!(
+                    kind,
+                    JoinKind::LeftSemi | JoinKind::LeftAnti | JoinKind::RightSemi | JoinKind::RightAnti
+                ) {
                     out.push([a.clone(), b.clone()].concat());
                 }
             }
@@ -349,7 +400,9 @@ fn join(left: &Rel, right: &Rel, kind: JoinKind, on: &[(Expr, Expr)], condition:
         match kind {
             JoinKind::LeftSemi if any => out.push(a.clone()),
             JoinKind::LeftAnti if !any => out.push(a.clone()),
-            JoinKind::LeftOuter | JoinKind::FullOuter if !any => out.push([a.clone(), nulls(&right.schema)].concat()),
+            JoinKind::LeftOuter | JoinKind::FullOuter if !any => {
+                out.push([a.clone(), nulls(&right.schema)].concat())
+            }
             _ => {}
         }
     }

@@ -7,6 +7,8 @@
 //! chains (`a or b or …`, `a + b + …`, `a.b.c…`, pipelines) is one node with many parts. Walking,
 //! printing and dropping a tree by plain recursion is therefore safe.
 
+pub mod visit;
+
 use tercel_ir::{Name, Span, Type};
 
 /// Something with a place in the text. Equality looks at the thing only.
@@ -41,10 +43,18 @@ pub type Operator = Node<OperatorKind>;
 pub type Statement = Node<StatementKind>;
 
 /// A whole query text.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ast {
     /// In order; the ones that are queries produce results.
     pub statements: Vec<Statement>,
+    /// How deep brackets stand inside each other in the text; no part of the meaning.
+    pub depth: u32,
+}
+
+impl PartialEq for Ast {
+    fn eq(&self, other: &Self) -> bool {
+        self.statements == other.statements
+    }
 }
 
 /// What a statement does.
