@@ -19,10 +19,40 @@ impl CompileOptions {
 }
 
 impl Detection {
-    /// Binds the detection to the tables, views and functions of a run. Afterwards `rel` is there unless
-    /// there are errors; the reasons are among the diagnostics. Compiling again starts afresh.
+    /// Binds the detection to tables, views and functions. Afterwards `rel` is there unless there are
+    /// errors; the reasons are among the diagnostics. Compiling again starts afresh.
     pub fn compile(&mut self, catalog: &dyn Catalog, options: CompileOptions) {
+        self.bind(catalog, options);
+        self.settle(options);
+    }
+
+    /// Binds the detection to the tables of some data. What is only true of this data (a table that is
+    /// not there has no columns) is no fault of the text: such warnings are left out, and do not refuse
+    /// it when strict. `anywhere` is the catalog of no data in particular.
+    pub fn compile_for(&mut self, data: &dyn Catalog, anywhere: &dyn Catalog, options: CompileOptions) {
+        self.bind(data, options);
+        let warned = self.diagnostics.iter().any(|d| d.severity == Severity::Warning);
+        let never = self.rel.as_ref().and_then(tercel_verify::never_fires);
+        if warned || never.is_some() {
+            let mut general = self.clone();
+            general.bind(anywhere, options);
+            // Tables that only this data has are unknown elsewhere; then there is nothing to compare with.
+            if !general.has_errors() {
+                let known = |d: &Diagnostic| general.diagnostics.iter().any(|g| g.code == d.code && g.span == d.span);
+                self.diagnostics.retain(|d| d.severity != Severity::Warning || known(d));
+                self.never = general.rel.as_ref().and_then(tercel_verify::never_fires);
+            }
+        }
+        self.settle(options);
+    }
+
+    fn bind(&mut self, catalog: &dyn Catalog, options: CompileOptions) {
         self.rel = None;
+        self.never = None;
+        match &self.read {
+            Some(read) => self.diagnostics = read.clone(),
+            None => self.read = Some(self.diagnostics.clone()),
+        }
         if self.has_errors() {
             return;
         }
@@ -35,21 +65,24 @@ impl Detection {
         for d in found {
             self.report(d);
         }
+        self.rel = rel;
+    }
+
+    fn settle(&mut self, options: CompileOptions) {
         if options.strict {
             refuse_warnings(&mut self.diagnostics);
         }
-        self.rel = rel.filter(|_| !self.has_errors());
-        if self.rel.is_none() && !self.has_errors() {
+        if self.has_errors() {
+            self.rel = None;
+        } else if self.rel.is_none() {
             // A front end that gives nothing says why; should one not, the rule must not vanish.
-            self.report(Diagnostic::error(
-                "not-compiled",
-                "this text could not be compiled, and its front end did not say why",
-            ));
+            let what = "this text could not be compiled, and its front end did not say why";
+            self.report(Diagnostic::error("not-compiled", what));
         }
     }
 }
 
-/// What `--strict` means: warnings refuse. Notes do not.
+/// What `--strict` means: warnings refuse. Notes do not, nor does what concerns a rule's neighbours.
 fn refuse_warnings(found: &mut [Diagnostic]) {
     for d in found.iter_mut().filter(|d| d.severity == Severity::Warning && d.code != "duplicate-id") {
         d.severity = Severity::Error;

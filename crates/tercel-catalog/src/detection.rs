@@ -124,7 +124,11 @@ pub struct Detection {
     pub diagnostics: Vec<Diagnostic>,
     /// What it computes, once compiled without errors.
     pub rel: Option<Rel>,
+    /// Why it cannot fire on any data, when that is known.
+    pub never: Option<Diagnostic>,
     pub(crate) syntax: Syntax,
+    /// The diagnostics of before the first compilation.
+    pub(crate) read: Option<Vec<Diagnostic>>,
 }
 
 /// The parsed text, kept between loading and compiling.

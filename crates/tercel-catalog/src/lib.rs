@@ -22,6 +22,5 @@ pub use detection::{Detection, Level, Metadata, Skipped};
 pub use language::Language;
 pub use lint::{Finding, LintOptions, lint, syntax_findings};
 pub use load::{LoadOptions, Loaded, load};
-pub use reach::unable;
 pub use source::{MAX_RULE_BYTES, Problem};
 pub use text::RuleText;

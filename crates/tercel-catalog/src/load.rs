@@ -74,7 +74,9 @@ fn query(source: Source, syntax: Syntax, found: Diagnostics) -> Detection {
         metadata: header.metadata,
         diagnostics: found.into_vec(),
         rel: None,
+        never: None,
         syntax,
+        read: None,
     };
     if let Some(bad) = header.bad_level {
         d.report(unknown_level(&bad, None));

@@ -1,13 +1,20 @@
 //! What a detection can still do when only some tables have events.
 
+use crate::detection::Detection;
 use tercel_ir::{Domain, Expr, ExprKind, Rel, RelKind, Schema};
 
-/// Why a compiled detection cannot fire on this data, in words; `None` when it may. `present` says
-/// whether a table has, or may have, events.
-pub fn unable(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Option<String> {
-    if let Some(d) = tercel_verify::never_fires(rel) {
-        return Some(format!("it can never fire on any data: {}", d.message));
+impl Detection {
+    /// Why the compiled detection cannot fire on this data, in words; `None` when it may. `present` says
+    /// whether a table has, or may have, events.
+    pub fn unable(&self, present: &dyn Fn(&str) -> bool) -> Option<String> {
+        match &self.never {
+            Some(d) => Some(format!("it can never fire, on any data: {}", d.message)),
+            None => unable(self.rel.as_ref()?, present),
+        }
     }
+}
+
+fn unable(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Option<String> {
     let tables = rel.tables();
     if !tables.is_empty() && !tables.iter().any(|t| present(t)) {
         return Some(format!("no events of {}", list(&tables.iter().map(|t| &**t).collect::<Vec<_>>())));
@@ -165,16 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_fire_says_so_first() {
+    fn values_that_do_not_occur_are_named() {
         let at = Span::default();
         let mut c = Column::new("d", Type::String);
         c.domain = Some(Domain::Values { values: Arc::from(["in".to_string()]), closed: true });
-        let predicate = Expr::known(
-            "eq",
-            vec![Expr::column("d", Type::String, at), Expr::literal(Value::str("true"), at)],
-            at,
-        );
-        let why = over(&scan("a", vec![c]).filter(predicate, at), &[]).unwrap();
-        assert!(why.starts_with("it can never fire on any data: "), "{why}");
+        let predicate =
+            Expr::known("eq", vec![Expr::column("d", Type::String, at), Expr::literal(Value::str("true"), at)], at);
+        let why = over(&scan("a", vec![c]).filter(predicate, at), &["a"]).unwrap();
+        assert!(why.starts_with("over a: "), "{why}");
     }
 }

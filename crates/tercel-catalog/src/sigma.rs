@@ -44,7 +44,9 @@ pub(crate) fn detections(source: Source) -> Vec<Detection> {
             metadata: Metadata::default(),
             diagnostics: rest,
             rel: None,
+            never: None,
             syntax: Syntax::None,
+            read: None,
         });
     }
     out
@@ -76,7 +78,9 @@ fn detection(document: Document, name: String, path: &str, text: &Arc<RuleText>)
         metadata: metadata(meta, logsource(&document)),
         diagnostics: Vec::new(),
         rel: None,
+        never: None,
         syntax: Syntax::None,
+        read: None,
     };
     if let Some((None, bad)) = level {
         let shown = Span::new(bad.span.start as usize, bad.span.end as usize);

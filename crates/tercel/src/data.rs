@@ -7,13 +7,14 @@ use crate::{interrupt, times};
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::Int64Type;
+use datafusion::error::DataFusionError;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tercel_engine::{DataSource, EngineError, hidden};
-use tercel_ir::{Name, Type};
+use tercel_engine::{DataSource, Demand, EngineError, TableBatch, Telemetry, hidden};
+use tercel_ir::Type;
 use tercel_schema::{Schemas, TableDef};
 use tercel_telemetry::{
-    HiddenColumns, Inputs, Problem, ProblemKind, Progress, ReadOptions, ReadStats, Shape, Survey,
+    Inputs, Problem, ProblemKind, Progress, ReadOptions, ReadStats, Shape, Survey,
 };
 
 /// Tables that one capture of Windows events may hold, whatever its beginning shows.
@@ -139,76 +140,24 @@ impl Data {
         self.stats().map_or_else(|| self.survey.problems.clone(), |s| s.problems)
     }
 
-    /// Splits a demand into what tables and what the reader itself provides, and says how to put the
-    /// columns back in the order asked for.
-    fn demand(&self, demand: &tercel_engine::Demand) -> (tercel_telemetry::Demand, Vec<Wanted>) {
-        let ranged = self.range.get().is_some_and(|r| r.0.is_some() || r.1.is_some());
-        let mut tables = Vec::new();
-        let mut wanted = Vec::new();
-        for t in &demand.tables {
-            let has = |name: &str| t.columns.iter().any(|(n, _)| &**n == name);
-            let own: Vec<(Name, Type)> = t
-                .columns
-                .iter()
-                .filter(|(n, _)| !hidden::ALL.iter().any(|(h, _)| *h == &**n))
-                .cloned()
-                .collect();
-            let flags = HiddenColumns {
-                time: ranged || has(hidden::TIME),
-                source: has(hidden::SOURCE),
-                record: has(hidden::RECORD),
-                event: has(hidden::EVENT),
-            };
-            let given: Vec<&str> =
-                own.iter().map(|(n, _)| &**n).chain(flags.names().map(|(n, _)| n)).collect();
-            let mut own_at = 0;
-            let order = t.columns.iter().map(|(n, _)| {
-                if hidden::ALL.iter().any(|(h, _)| *h == &**n) {
-                    given.iter().rposition(|g| *g == &**n).unwrap_or(0)
-                } else {
-                    // One column may be asked for under two types: its places follow each other.
-                    own_at += 1;
-                    own_at - 1
-                }
-            });
-            let order = order.collect();
-            let time = ranged.then(|| given.iter().rposition(|g| *g == hidden::TIME)).flatten();
-            wanted.push(Wanted { table: t.table.clone(), order, time });
-            tables.push(tercel_telemetry::TableDemand {
-                table: t.table.clone(),
-                columns: own,
-                hidden: flags,
-            });
-        }
-        let mut out = tercel_telemetry::Demand::new(tables);
-        out.batch_rows = demand.batch_rows.max(1);
-        (out, wanted)
-    }
-
-    /// Rows within the range of times. A row without a time is outside.
-    fn within(&self, batch: &RecordBatch, time: usize) -> Result<RecordBatch, EngineError> {
+    /// Rows within the range of times, which stand in the last column. A row without a time is outside.
+    fn within(&self, batch: &RecordBatch) -> Result<RecordBatch, EngineError> {
         let (from, until) = self.range.get().copied().unwrap_or_default();
-        let times = batch.column(time).as_primitive::<Int64Type>();
+        let last = batch.num_columns().saturating_sub(1);
+        let times = batch.column(last).as_primitive::<Int64Type>();
         let keep: BooleanArray = (0..times.len())
             .map(|i| {
                 let t = times.is_valid(i).then(|| times.value(i));
                 Some(t.is_some_and(|t| from.is_none_or(|f| t >= f) && until.is_none_or(|u| t < u)))
             })
             .collect();
-        let out = filter_record_batch(batch, &keep).map_err(datafusion::error::DataFusionError::from)?;
+        let kept = filter_record_batch(batch, &keep).map_err(DataFusionError::from)?;
+        let columns: Vec<usize> = (0..last).collect();
+        let out = kept.project(&columns).map_err(DataFusionError::from)?;
         *self.outside.lock().unwrap_or_else(PoisonError::into_inner) +=
             (batch.num_rows() - out.num_rows()) as u64;
         Ok(out)
     }
-}
-
-/// How one table's batches become what the engine asked for.
-struct Wanted {
-    table: Name,
-    /// For each column asked for, its place among those given.
-    order: Vec<usize>,
-    /// The place of the time that rows are chosen by.
-    time: Option<usize>,
 }
 
 impl DataSource for Data {
@@ -219,42 +168,33 @@ impl DataSource for Data {
             && (self.schemas().table(table).is_some() || self.survey.tables.iter().any(|t| &*t.name == table))
     }
 
-    fn read(
-        &self,
-        demand: &tercel_engine::Demand,
-        each: &mut dyn FnMut(tercel_engine::TableBatch) -> ControlFlow<()>,
-    ) -> Result<(), EngineError> {
-        let (asked, wanted) = self.demand(demand);
+    fn read(&self, demand: &Demand, each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>) -> Result<(), EngineError> {
+        let telemetry = Telemetry::new(&self.inputs, self.schemas(), [], &self.progress);
+        let ranged = self.range.get().is_some_and(|r| r.0.is_some() || r.1.is_some());
         let mut failed = None;
-        let mut deliver = |b: tercel_telemetry::TableBatch| {
-            if interrupt::stopped() {
-                return ControlFlow::Break(());
-            }
-            let Some(w) = wanted.iter().find(|w| w.table == b.table) else {
-                return ControlFlow::Continue(());
-            };
-            let arranged = match w.time {
-                Some(time) => self.within(&b.batch, time),
-                None => Ok(b.batch),
-            }
-            .and_then(|batch| {
-                batch.project(&w.order).map_err(|e| datafusion::error::DataFusionError::from(e).into())
-            });
-            match arranged {
+        let result = if ranged {
+            // The time of each row comes along as its last column, and is taken off again.
+            let mut wider = demand.clone();
+            wider.tables.iter_mut().for_each(|t| t.columns.push((hidden::TIME.into(), Type::DateTime)));
+            telemetry.read(&wider, &mut |b| match self.within(&b.batch) {
+                _ if interrupt::stopped() => ControlFlow::Break(()),
                 Ok(batch) if batch.num_rows() == 0 => ControlFlow::Continue(()),
-                Ok(batch) => each(tercel_engine::TableBatch { table: b.table, batch }),
+                Ok(batch) => each(TableBatch { table: b.table, batch }),
                 Err(e) => {
                     failed = Some(e);
                     ControlFlow::Break(())
                 }
-            }
+            })
+        } else {
+            telemetry.read(demand, &mut |b| if interrupt::stopped() { ControlFlow::Break(()) } else { each(b) })
         };
-        let stats = self.inputs.read(self.schemas(), &asked, &mut deliver, &self.progress);
-        let mut held = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_none_or(|h| stats.events >= h.events) {
-            *held = Some(stats);
+        if let Some(stats) = telemetry.stats() {
+            let mut held = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            if held.as_ref().is_none_or(|h| stats.events >= h.events) {
+                *held = Some(stats);
+            }
         }
-        failed.map_or(Ok(()), Err)
+        failed.map_or(result, Err)
     }
 
     fn newest_time(&self) -> Option<i64> {

@@ -39,11 +39,6 @@ impl Talk {
     pub fn error(&self, message: &str) {
         self.always(self.reporter.plain(Severity::Error, message, None));
     }
-    pub fn warning(&self, message: &str) {
-        if !self.quiet {
-            self.always(self.reporter.plain(Severity::Warning, message, None));
-        }
-    }
     pub fn failure(&self, f: &Failure) {
         self.always(self.reporter.failure(f));
     }

@@ -156,8 +156,7 @@ fn compile(
 
 /// Runs a relation and writes its rows as they come.
 fn rows(rel: &Rel, data: &Data, options: &Options, target: &crate::output::Target) -> Result<Said, Failure> {
-    let columns: Vec<Column> = rel.schema.columns.iter().map(|c| Column::new(&*c.name, c.ty)).collect();
-    let mut sink = Sink { out: target.rows(columns)?, failed: None };
+    let mut sink = Sink { out: target.rows(output(&rel.schema.columns))?, failed: None };
     let outcome = tercel_engine::query(rel, data, options, &mut |batch| match tercel_engine::rows(
         batch,
         &rel.schema.columns,
@@ -188,8 +187,42 @@ fn sql(
     options: &Options,
     target: &crate::output::Target,
 ) -> Result<Said, Failure> {
-    let _ = (text, catalog, data, options, target);
-    Err(Failure::new("SQL is not there yet"))
+    let mut sink: Option<Sink> = None;
+    let mut open_failed = None;
+    let outcome = tercel_engine::sql(text, catalog, data, options, &mut |columns, batch| {
+        if sink.is_none() {
+            match target.rows(output(columns)) {
+                Ok(out) => sink = Some(Sink { out, failed: None }),
+                Err(f) => {
+                    open_failed = Some(f);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        let Some(sink) = &mut sink else { return ControlFlow::Break(()) };
+        match tercel_engine::rows(batch, columns) {
+            Ok(rows) => sink.rows(rows),
+            Err(e) => sink.fail(e.into()),
+        }
+    });
+    if let Some(f) = open_failed {
+        return Err(f);
+    }
+    let now = match (sink, outcome) {
+        (Some(sink), outcome) => sink.finish(outcome)?.now,
+        (None, outcome) => {
+            // Without rows the columns are known only at the end.
+            let outcome = outcome?;
+            target.rows(output(&outcome.columns))?.finish()?;
+            outcome.now
+        }
+    };
+    Ok(Said { now, notes: Vec::new() })
+}
+
+/// Columns as the output names them.
+fn output(columns: &[tercel_ir::Column]) -> Vec<Column> {
+    columns.iter().map(|c| Column::new(&*c.name, c.ty)).collect()
 }
 
 /// Rows on their way out. The first trouble ends the run and is what is told.

@@ -186,11 +186,6 @@ impl Target {
         Ok(Target { format, path: path.map(Path::to_path_buf), force, width, color: color && terminal })
     }
 
-    /// Whether people will read the output as it comes.
-    pub fn is_terminal(&self) -> bool {
-        self.width.is_some()
-    }
-
     /// Opens the output for rows of these columns.
     ///
     /// # Errors

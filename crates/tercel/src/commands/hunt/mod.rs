@@ -21,6 +21,8 @@ use tercel_schema::Schemas;
 
 /// With more rules than this, what is wrong with each is for the footer and for `lint`.
 const TELL_EACH: usize = 10;
+/// Unfilled columns of one view that are named.
+const COLUMNS: usize = 6;
 
 pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     run.config.world(&mut args.world);
@@ -50,8 +52,9 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     }
 
     let strict = args.world.strict.unwrap_or(false);
+    let anywhere = world::catalog(&args.world, Schemas::builtin(), Vec::new())?;
     for d in &mut rules.loaded.detections {
-        d.compile(&catalog, CompileOptions { strict });
+        d.compile_for(&catalog, &anywhere, CompileOptions { strict });
     }
     tell(&run, &rules);
     let detections = &rules.loaded.detections;
@@ -77,7 +80,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     footer.now = stats.now.or(footer.now);
     footer.named_now = named_now.is_some();
     footer.notes = notes(&args, detections, below, level);
-    let report = report(detections, &stats, &data, ran, &counted);
+    let report = report(detections, &stats, &data, ran, &counted, args.explain_skips);
     let failed = !report.failed.is_empty();
     let refused = !report.skipped.is_empty();
     footer.rules = Some(report);
@@ -139,6 +142,7 @@ fn report(
     data: &Data,
     ran: usize,
     counted: &hits::Counted,
+    all: bool,
 ) -> RuleReport {
     let mut r = RuleReport { loaded: detections.len(), ran, unwritten: counted.unwritten, ..RuleReport::default() };
     let seen = data.stats().map(|s| s.tables).unwrap_or_default();
@@ -167,7 +171,7 @@ fn report(
             continue;
         }
         if hits == 0
-            && let Some(why) = tercel_catalog::unable(rel, &present)
+            && let Some(why) = d.unable(&present)
         {
             r.unable.push(remark(why));
             continue;
@@ -185,11 +189,21 @@ fn report(
         .into_iter()
         .map(|((rule, columns), rules)| {
             let rest = if rules.len() > 1 { format!(" and {} more", rules.len() - 1) } else { String::new() };
-            Remark { rule, why: format!("{columns} (read by {}{rest})", rules[0]) }
+            Remark { rule, why: format!("{} (read by {}{rest})", shortened(&columns, all), rules[0]) }
         })
         .collect();
     r.fired.sort_by(|a, b| (b.2, b.3).cmp(&(a.2, a.3)));
     r
+}
+
+/// A list of names, cut unless all are asked for.
+fn shortened(names: &str, all: bool) -> String {
+    let total = names.split(", ").count();
+    if all || total <= COLUMNS {
+        return names.to_string();
+    }
+    let shown: Vec<&str> = names.split(", ").take(COLUMNS).collect();
+    format!("{} and {} more", shown.join(", "), total - COLUMNS)
 }
 
 fn notes(args: &Hunt, detections: &[Detection], below: usize, level: Level) -> Vec<String> {
