@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, RecordBatchOptions, StringViewBuilder};
+use datafusion::arrow::array::{
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, RecordBatchOptions,
+    StringViewBuilder,
+};
 use datafusion::arrow::datatypes::SchemaRef;
 use tercel_ir::{Name, Type};
 
@@ -70,7 +73,11 @@ impl ColumnBuilder {
             }),
             Kind::Real(b) => b.append_option(typing::real(value)?),
             Kind::Text(b) => {
-                let text = if self.ty == Type::Dynamic { typing::dynamic(value, scratch) } else { typing::string(value, scratch) };
+                let text = if self.ty == Type::Dynamic {
+                    typing::dynamic(value, scratch)
+                } else {
+                    typing::string(value, scratch)
+                };
                 bytes = text.map_or(0, str::len);
                 b.append_option(text);
             }
@@ -189,7 +196,13 @@ impl TableBuilder {
         }
     }
 
-    fn append(&mut self, event: &RawEvent<'_>, time: Option<i64>, scratch: &mut String, stats: &mut ReadStats) {
+    fn append(
+        &mut self,
+        event: &RawEvent<'_>,
+        time: Option<i64>,
+        scratch: &mut String,
+        stats: &mut ReadStats,
+    ) {
         let row = self.rows;
         for (position, field) in event.fields.iter().enumerate() {
             let Some(c) = self.column(position, &field.name) else { continue };
@@ -336,10 +349,10 @@ impl EventSink for BatchBuilder<'_> {
         self.stats.rows += 1;
         let t = &mut self.tables[i];
         t.append(event, time, &mut self.scratch, &mut self.stats);
-        if t.rows >= self.batch_rows || t.bytes >= self.batch_bytes {
-            if let Some(batch) = t.finish() {
-                return (self.deliver)(batch);
-            }
+        if (t.rows >= self.batch_rows || t.bytes >= self.batch_bytes)
+            && let Some(batch) = t.finish()
+        {
+            return (self.deliver)(batch);
         }
         ControlFlow::Continue(())
     }

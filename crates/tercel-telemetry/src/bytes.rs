@@ -15,13 +15,25 @@ use crate::shape::Recogniser;
 
 /// Reads the bytes of one file, compressed or not, of any format but Parquet, into `sink`. `name`
 /// stands for the file's name.
-pub fn read_bytes(name: &str, bytes: &[u8], schemas: &Schemas, options: &ReadOptions, sink: &mut dyn EventSink) -> ReadStats {
+pub fn read_bytes(
+    name: &str,
+    bytes: &[u8],
+    schemas: &Schemas,
+    options: &ReadOptions,
+    sink: &mut dyn EventSink,
+) -> ReadStats {
     let mut recogniser = Recogniser::new(schemas, options.time_field.as_deref());
     read_bytes_with(&mut recogniser, name, bytes, options, sink)
 }
 
 /// Like [`read_bytes`], with a recogniser that is used again.
-pub fn read_bytes_with(recogniser: &mut Recogniser<'_>, name: &str, bytes: &[u8], options: &ReadOptions, sink: &mut dyn EventSink) -> ReadStats {
+pub fn read_bytes_with(
+    recogniser: &mut Recogniser<'_>,
+    name: &str,
+    bytes: &[u8],
+    options: &ReadOptions,
+    sink: &mut dyn EventSink,
+) -> ReadStats {
     let file: Name = name.into();
     let mut problems = Problems::new(file.clone());
     let before = recogniser.events();
@@ -42,7 +54,12 @@ pub fn read_bytes_with(recogniser: &mut Recogniser<'_>, name: &str, bytes: &[u8]
             }
         }
     }
-    let mut stats = ReadStats { files: 1, events: recogniser.events() - before, bytes: bytes.len() as u64, ..ReadStats::default() };
+    let mut stats = ReadStats {
+        files: 1,
+        events: recogniser.events() - before,
+        bytes: bytes.len() as u64,
+        ..ReadStats::default()
+    };
     stats.unparsed = problems.lost_records();
     stats.problems = problems.into_vec();
     for (table, _, n) in recogniser.take_counts() {

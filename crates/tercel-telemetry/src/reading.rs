@@ -24,7 +24,13 @@ const WAITING: usize = 16;
 impl Inputs {
     /// Reads everything and delivers the demanded columns. Batches come in the order of the files and
     /// of the records in them, all on the calling thread; `Break` ends the reading.
-    pub fn read(&self, schemas: &Schemas, demand: &Demand, deliver: &mut dyn FnMut(TableBatch) -> ControlFlow<()>, progress: &Progress) -> ReadStats {
+    pub fn read(
+        &self,
+        schemas: &Schemas,
+        demand: &Demand,
+        deliver: &mut dyn FnMut(TableBatch) -> ControlFlow<()>,
+        progress: &Progress,
+    ) -> ReadStats {
         let mut stats = ReadStats { problems: self.problems.clone(), ..ReadStats::default() };
         let before = progress.bytes();
         let units = self.units();
@@ -45,14 +51,21 @@ impl Inputs {
     }
 
     fn read_parallel(
-        &self, schemas: &Schemas, demand: &Demand, deliver: &mut dyn FnMut(TableBatch) -> ControlFlow<()>, progress: &Progress,
-        units: Vec<Range<usize>>, stats: &mut ReadStats,
+        &self,
+        schemas: &Schemas,
+        demand: &Demand,
+        deliver: &mut dyn FnMut(TableBatch) -> ControlFlow<()>,
+        progress: &Progress,
+        units: Vec<Range<usize>>,
+        stats: &mut ReadStats,
     ) {
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let results: Mutex<Vec<Option<ReadStats>>> = Mutex::new((0..units.len()).map(|_| None).collect());
-        let (senders, receivers): (Vec<_>, Vec<_>) = units.iter().map(|_| mpsc::sync_channel::<TableBatch>(WAITING)).unzip();
-        let senders: Vec<Mutex<Option<mpsc::SyncSender<TableBatch>>>> = senders.into_iter().map(|s| Mutex::new(Some(s))).collect();
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            units.iter().map(|_| mpsc::sync_channel::<TableBatch>(WAITING)).unzip();
+        let senders: Vec<Mutex<Option<mpsc::SyncSender<TableBatch>>>> =
+            senders.into_iter().map(|s| Mutex::new(Some(s))).collect();
         let lock_failed = "another thread of the reading failed";
         std::thread::scope(|scope| {
             for _ in 0..self.options.threads.min(units.len()) {
@@ -67,7 +80,9 @@ impl Inputs {
                             continue;
                         }
                         let mut send = |batch| match &sender {
-                            Some(s) if !stop.load(Ordering::Relaxed) && s.send(batch).is_ok() => ControlFlow::Continue(()),
+                            Some(s) if !stop.load(Ordering::Relaxed) && s.send(batch).is_ok() => {
+                                ControlFlow::Continue(())
+                            }
                             _ => ControlFlow::Break(()),
                         };
                         let (s, _) = self.unit(unit.clone(), &mut recogniser, demand, &mut send, progress);
@@ -113,7 +128,11 @@ impl Inputs {
     }
 
     fn unit(
-        &self, files: Range<usize>, recogniser: &mut Recogniser<'_>, demand: &Demand, deliver: &mut dyn FnMut(TableBatch) -> ControlFlow<()>,
+        &self,
+        files: Range<usize>,
+        recogniser: &mut Recogniser<'_>,
+        demand: &Demand,
+        deliver: &mut dyn FnMut(TableBatch) -> ControlFlow<()>,
         progress: &Progress,
     ) -> (ReadStats, ControlFlow<()>) {
         let mut stats = ReadStats::default();
@@ -130,7 +149,15 @@ impl Inputs {
             let mut problems = Problems::new(file.name.clone());
             let before = recogniser.events();
             if file.format == Format::Parquet {
-                if let Err(e) = parquet::read(file, files.start + i, recogniser, &mut sink, demand, &self.options, progress) {
+                if let Err(e) = parquet::read(
+                    file,
+                    files.start + i,
+                    recogniser,
+                    &mut sink,
+                    demand,
+                    &self.options,
+                    progress,
+                ) {
                     problems.add(ProblemKind::BrokenOff, None, || e);
                 }
             } else {
@@ -150,7 +177,11 @@ impl Inputs {
     }
 
     fn run<'x, 's>(
-        &'x self, file: &InputFile, recogniser: &'x mut Recogniser<'s>, sink: &'x mut dyn EventSink, problems: &'x mut Problems,
+        &'x self,
+        file: &InputFile,
+        recogniser: &'x mut Recogniser<'s>,
+        sink: &'x mut dyn EventSink,
+        problems: &'x mut Problems,
         progress: Option<&'x Progress>,
     ) -> Run<'x, 's> {
         Run::new(recogniser, sink, problems, &self.options, progress, file.name.clone(), file.stem.clone())
@@ -170,7 +201,8 @@ impl Inputs {
                     while let Some(file) = self.files.get(next.fetch_add(1, Ordering::Relaxed)) {
                         if file.format == Format::Parquet {
                             // A file that cannot be read is reported when it is read.
-                            let t = parquet::newest_time(file, &mut recogniser, &self.options).unwrap_or_default();
+                            let t = parquet::newest_time(file, &mut recogniser, &self.options)
+                                .unwrap_or_default();
                             sink.0 = sink.0.max(t);
                         } else {
                             let mut problems = Problems::new(file.name.clone());

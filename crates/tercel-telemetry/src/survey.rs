@@ -96,7 +96,10 @@ impl EventSink for SurveySink<'_> {
         let found = self.table(event.table);
         for f in event.fields {
             // Names with a dollar are ours.
-            if f.name.is_empty() || f.name.starts_with('$') || known.is_some_and(|t| t.column(&f.name).is_some()) {
+            if f.name.is_empty()
+                || f.name.starts_with('$')
+                || known.is_some_and(|t| t.column(&f.name).is_some())
+            {
                 continue;
             }
             found.note(&f.name, typing::suggest(&f.value));

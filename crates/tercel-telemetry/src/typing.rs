@@ -182,7 +182,9 @@ fn datetime_text(s: &str) -> Typed<i64> {
         return Ok(Some(t));
     }
     // A bare number is an epoch only if it cannot be a year or a small count.
-    if t.bytes().next().is_some_and(|c| c.is_ascii_digit()) && t.bytes().take_while(u8::is_ascii_digit).count() >= 9 {
+    if t.bytes().next().is_some_and(|c| c.is_ascii_digit())
+        && t.bytes().take_while(u8::is_ascii_digit).count() >= 9
+    {
         return epoch_text(t).map(Some);
     }
     Err(Mistyped)
@@ -191,7 +193,13 @@ fn datetime_text(s: &str) -> Typed<i64> {
 /// `2019-07-19 14:50:20.871` and `2019-07-19T14:50:20.8712345Z`, the forms of nearly all events.
 /// Anything unusual is left to the full parser.
 fn iso_fast(b: &[u8]) -> Option<i64> {
-    if b.len() < 19 || b[4] != b'-' || b[7] != b'-' || b[13] != b':' || b[16] != b':' || !matches!(b[10], b'T' | b' ') {
+    if b.len() < 19
+        || b[4] != b'-'
+        || b[7] != b'-'
+        || b[13] != b':'
+        || b[16] != b':'
+        || !matches!(b[10], b'T' | b' ')
+    {
         return None;
     }
     let mut bad = 0u8;
@@ -260,7 +268,8 @@ fn us_form(s: &str) -> Option<i64> {
         "PM" | "pm" => h % 12 + 12,
         _ => return None,
     };
-    let ticks = if frac.is_empty() { 0 } else { frac.parse::<u32>().ok()? * 10u32.pow(7 - frac.len() as u32) };
+    let ticks =
+        if frac.is_empty() { 0 } else { frac.parse::<u32>().ok()? * 10u32.pow(7 - frac.len() as u32) };
     time::from_parts(y as i32, mo, day, h, mi, num(Some(sec))?, ticks)
 }
 
@@ -436,7 +445,9 @@ mod tests {
 
     #[test]
     fn booleans() {
-        for yes in [RawValue::Bool(true), s("true"), s("True"), s("TRUE"), s("tRue"), RawValue::Number("1"), s("1")] {
+        for yes in
+            [RawValue::Bool(true), s("true"), s("True"), s("TRUE"), s("tRue"), RawValue::Number("1"), s("1")]
+        {
             assert_eq!(bool(&yes), Ok(Some(true)), "{yes:?}");
         }
         assert_eq!(bool(&RawValue::Text("F")), Ok(Some(false)));
@@ -447,7 +458,14 @@ mod tests {
 
     #[test]
     fn integers() {
-        for n in [RawValue::Number("443"), s("443"), s(" 443 "), s("0x1bb"), RawValue::Number("443.0"), s("4.43e2")] {
+        for n in [
+            RawValue::Number("443"),
+            s("443"),
+            s(" 443 "),
+            s("0x1bb"),
+            RawValue::Number("443.0"),
+            s("4.43e2"),
+        ] {
             assert_eq!(long(&n), Ok(Some(443)), "{n:?}");
         }
         assert_eq!(long(&s("0x8000000000000000")), Ok(Some(i64::MIN)));

@@ -11,7 +11,10 @@ pub enum RawValue<'a> {
     /// The text of a JSON number.
     Number(&'a str),
     /// The inside of a JSON string. `escaped`: it holds backslash escapes.
-    Str { body: &'a str, escaped: bool },
+    Str {
+        body: &'a str,
+        escaped: bool,
+    },
     /// Text as it is: a CSV cell, an XML text.
     Text(&'a str),
     /// A JSON object or array, as written.
@@ -78,7 +81,10 @@ pub fn find<'a>(fields: &[Field<'a>], name: &str) -> Option<RawValue<'a>> {
 pub fn recycle<'b>(mut fields: Vec<Field<'_>>) -> Vec<Field<'b>> {
     fields.clear();
     // Collecting an empty iterator over the same layout keeps the allocation.
-    fields.into_iter().map(|f| Field { name: Cow::Owned(f.name.into_owned()), value: RawValue::Null }).collect()
+    fields
+        .into_iter()
+        .map(|f| Field { name: Cow::Owned(f.name.into_owned()), value: RawValue::Null })
+        .collect()
 }
 
 /// Decodes the inside of a JSON string. Escapes that mean nothing are kept as written; lone

@@ -53,7 +53,11 @@ pub(crate) enum Refusal {
 const HEAD: usize = 64 << 10;
 
 /// Finds out compression and format.
-pub(crate) fn detect(path: &Path, name: &str, options: &ReadOptions) -> Result<(Format, Compression), Refusal> {
+pub(crate) fn detect(
+    path: &Path,
+    name: &str,
+    options: &ReadOptions,
+) -> Result<(Format, Compression), Refusal> {
     let head = |compression, text: bool| -> Result<Vec<u8>, Refusal> {
         let mut source = open_source(path, compression, Limits::of(options), None).map_err(Refusal::Io)?;
         if text {
@@ -75,14 +79,17 @@ pub(crate) fn detect(path: &Path, name: &str, options: &ReadOptions) -> Result<(
     }
     if let Some(format) = binary(&bytes) {
         return match format {
-            Ok(Format::Parquet) if compression != Compression::None => {
-                refuse("a compressed Parquet file; Parquet must be read in place, so decompress it first".into())
-            }
+            Ok(Format::Parquet) if compression != Compression::None => refuse(
+                "a compressed Parquet file; Parquet must be read in place, so decompress it first".into(),
+            ),
             Ok(f) => Ok((f, compression)),
             Err(why) => refuse(why.into()),
         };
     }
-    let text = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+    let text = if bytes.starts_with(&[0xff, 0xfe])
+        || bytes.starts_with(&[0xfe, 0xff])
+        || bytes.starts_with(&[0xef, 0xbb, 0xbf])
+    {
         head(compression, true)?
     } else {
         bytes
@@ -104,7 +111,9 @@ pub(crate) fn binary(head: &[u8]) -> Option<Result<Format, &'static str>> {
         [0xfd, b'7', b'z', b'X', b'Z', ..] => Err("compressed with xz; decompress it first"),
         [b'B', b'Z', b'h', ..] => Err("compressed with bzip2; decompress it first"),
         [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => Err("compressed twice; decompress it once"),
-        [0x30, 0, 0, 0, b'L', b'f', b'L', b'e', ..] => Err("an event log of Windows XP/2003 (.evt), which is not supported"),
+        [0x30, 0, 0, 0, b'L', b'f', b'L', b'e', ..] => {
+            Err("an event log of Windows XP/2003 (.evt), which is not supported")
+        }
         h if h.get(257..262) == Some(b"ustar") => Err("a tar archive; unpack it first"),
         _ => return None,
     })
@@ -129,24 +138,37 @@ pub(crate) fn text_format(head: &[u8], name: &str) -> Result<Format, &'static st
             // The first line may be broken; the next ones decide.
             Ok(_) | Err(_) if lines_are_objects(head, end) => Ok(Format::NdJson),
             Ok(_) | Err(ScanError::Incomplete) => Ok(Format::Json),
-            Err(_) if matches!(head.get(skip_space(head, start + 1)), Some(b'"' | b'}') | None) => Ok(Format::Json),
+            Err(_) if matches!(head.get(skip_space(head, start + 1)), Some(b'"' | b'}') | None) => {
+                Ok(Format::Json)
+            }
             Err(_) => Ok(Format::Text),
         };
     }
-    if head[start] == b'[' && matches!(head.get(skip_space(head, start + 1)), Some(b'{' | b']') | None) {
-        return Ok(Format::Json);
+    if head[start] == b'[' {
+        let mut p = start;
+        while head.get(p) == Some(&b'[') {
+            p = skip_space(head, p + 1);
+        }
+        if matches!(head.get(p), Some(b'{' | b']') | None) {
+            return Ok(Format::Json);
+        }
     }
     let lower = name.to_ascii_lowercase();
     if lines_are_objects(head, memchr::memchr(b'\n', head).unwrap_or(head.len())) {
         return Ok(Format::NdJson);
     }
-    if head.starts_with(b"#separator") || head.starts_with(b"#fields") || (head[0] == b'#' && memchr::memmem::find(head, b"\n#fields").is_some()) {
+    if head.starts_with(b"#separator")
+        || head.starts_with(b"#fields")
+        || (head[0] == b'#' && memchr::memmem::find(head, b"\n#fields").is_some())
+    {
         return Ok(Format::ZeekTsv);
     }
-    if head.contains(&0) || std::str::from_utf8(head).is_err_and(|e| e.error_len().is_some() && e.valid_up_to() < 8) {
+    let control = head.iter().filter(|b| **b < 0x20 && !b.is_ascii_whitespace()).count();
+    if head.contains(&0) || control > head.len() / 20 {
         return Err("no telemetry: binary data");
     }
-    let named_csv = [".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"].iter().any(|e| lower.ends_with(e));
+    let named_csv =
+        [".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"].iter().any(|e| lower.ends_with(e));
     match csv::sniff(head, named_csv) {
         Some(delimiter) => Ok(Format::Csv { delimiter }),
         None => Ok(Format::Text),
@@ -155,7 +177,12 @@ pub(crate) fn text_format(head: &[u8], name: &str) -> Result<Format, &'static st
 
 /// Whether at least half of the next few whole lines are JSON objects.
 fn lines_are_objects(head: &[u8], from: usize) -> bool {
-    let mut lines = head.get(from..).unwrap_or_default().split(|b| *b == b'\n').filter(|l| skip_space(l, 0) < l.len()).peekable();
+    let mut lines = head
+        .get(from..)
+        .unwrap_or_default()
+        .split(|b| *b == b'\n')
+        .filter(|l| skip_space(l, 0) < l.len())
+        .peekable();
     let (mut good, mut bad) = (0, 0);
     for _ in 0..8 {
         let Some(line) = lines.next() else { break };

@@ -14,8 +14,8 @@ use crate::options::ReadOptions;
 use crate::problem::{Problem, ProblemKind};
 pub use detect::Format;
 pub(crate) use detect::{binary, detect, text_format};
-pub(crate) use source::{Limits, decompress, open_source, text_source};
 pub use source::Compression;
+pub(crate) use source::{Limits, decompress, open_source, text_source};
 
 /// One file to be read.
 #[derive(Debug)]
@@ -54,17 +54,26 @@ impl Inputs {
                 if spool.is_none() {
                     match spool_stdin() {
                         Ok(file) => {
-                            found.list.push(Candidate { name: "-".into(), path: file.path().to_owned(), named: true });
+                            found.list.push(Candidate {
+                                name: "-".into(),
+                                path: file.path().to_owned(),
+                                named: true,
+                            });
                             spool = Some(file);
                         }
-                        Err(e) => found.problem("-", ProblemKind::Unreadable, format!("cannot read standard input: {}", error_text(&e))),
+                        Err(e) => found.problem(
+                            "-",
+                            ProblemKind::Unreadable,
+                            format!("cannot read standard input: {}", error_text(&e)),
+                        ),
                     }
                 }
             } else {
                 found.path(p);
             }
         }
-        let mut inputs = Inputs { files: Vec::new(), problems: found.problems, options: options.clone(), _spool: spool };
+        let mut inputs =
+            Inputs { files: Vec::new(), problems: found.problems, options: options.clone(), _spool: spool };
         for c in found.list {
             inputs.add(c);
         }
@@ -88,7 +97,13 @@ impl Inputs {
 
     fn add(&mut self, c: Candidate) {
         let mut problem = |kind, message| {
-            self.problems.push(Problem { file: c.name.as_str().into(), kind, message, place: None, count: 1 });
+            self.problems.push(Problem {
+                file: c.name.as_str().into(),
+                kind,
+                message,
+                place: None,
+                count: 1,
+            });
         };
         let size = match fs::metadata(&c.path) {
             Ok(m) => m.len(),
@@ -158,7 +173,13 @@ impl Found {
     fn glob(&mut self, pattern: &str) {
         let paths = match glob::glob(pattern) {
             Ok(paths) => paths,
-            Err(e) => return self.problem(pattern, ProblemKind::Unreadable, format!("not a valid pattern: {}", e.msg)),
+            Err(e) => {
+                return self.problem(
+                    pattern,
+                    ProblemKind::Unreadable,
+                    format!("not a valid pattern: {}", e.msg),
+                );
+            }
         };
         let mut any = false;
         for entry in paths {
@@ -197,7 +218,8 @@ impl Found {
                     }
                 }
                 Err(e) => {
-                    let file = e.path().map_or_else(|| root.display().to_string(), |p| p.display().to_string());
+                    let file =
+                        e.path().map_or_else(|| root.display().to_string(), |p| p.display().to_string());
                     let message = match (e.loop_ancestor(), e.io_error()) {
                         (Some(_), _) => "a link to a folder that holds it".to_owned(),
                         (None, Some(io)) => error_text(io),
@@ -208,7 +230,11 @@ impl Found {
             }
         }
         if self.list.len() == before && self.problems.len() == troubles {
-            self.problem(&root.display().to_string(), ProblemKind::Skipped, "the folder holds no files".into());
+            self.problem(
+                &root.display().to_string(),
+                ProblemKind::Skipped,
+                "the folder holds no files".into(),
+            );
         }
     }
 
@@ -246,9 +272,13 @@ pub(crate) fn error_text(e: &io::Error) -> String {
 pub(crate) fn stem(name: &str) -> String {
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let mut base = file;
-    for ending in [".gz", ".zst", ".zstd", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".log", ".txt", ".parquet", ".evtx"] {
-        // Endings come in this order from the right: compression, then format.
-        base = base.strip_suffix(ending).unwrap_or(base);
+    const ENDINGS: [&str; 12] = [
+        ".gz", ".zst", ".zstd", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".log", ".txt", ".parquet",
+        ".evtx",
+    ];
+    // One for the compression, two for the format (`conn.tsv.log`).
+    for _ in 0..3 {
+        base = ENDINGS.iter().find_map(|e| base.strip_suffix(e)).unwrap_or(base);
     }
     table_name(if base.is_empty() { file } else { base })
 }

@@ -44,19 +44,33 @@ impl Limits {
 }
 
 /// Opens a file for reading its decompressed bytes.
-pub(crate) fn open_source<'p>(path: &Path, compression: Compression, limits: Limits, progress: Option<&'p Progress>) -> io::Result<Box<dyn Read + 'p>> {
+pub(crate) fn open_source<'p>(
+    path: &Path,
+    compression: Compression,
+    limits: Limits,
+    progress: Option<&'p Progress>,
+) -> io::Result<Box<dyn Read + 'p>> {
     let file = File::open(path)?;
     decompress(file, compression, limits, progress)
 }
 
 /// The decompressed bytes of any reader.
-pub(crate) fn decompress<'r>(reader: impl Read + 'r, compression: Compression, limits: Limits, progress: Option<&'r Progress>) -> io::Result<Box<dyn Read + 'r>> {
+pub(crate) fn decompress<'r>(
+    reader: impl Read + 'r,
+    compression: Compression,
+    limits: Limits,
+    progress: Option<&'r Progress>,
+) -> io::Result<Box<dyn Read + 'r>> {
     let taken = Arc::new(AtomicU64::new(0));
     let counted = Counted { inner: reader, taken: taken.clone(), progress };
-    let limited = |inner: Box<dyn Read + 'r>| -> Box<dyn Read + 'r> { Box::new(Limited { inner, taken, given: 0, limits }) };
+    let limited = |inner: Box<dyn Read + 'r>| -> Box<dyn Read + 'r> {
+        Box::new(Limited { inner, taken, given: 0, limits })
+    };
     Ok(match compression {
         Compression::None => Box::new(counted),
-        Compression::Gzip => limited(Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, counted)))),
+        Compression::Gzip => limited(Box::new(flate2::bufread::MultiGzDecoder::new(
+            io::BufReader::with_capacity(1 << 16, counted),
+        ))),
         Compression::Zstd => limited(Box::new(zstd::stream::read::Decoder::new(counted)?)),
     })
 }

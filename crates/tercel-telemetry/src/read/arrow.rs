@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
-    TimestampNanosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder,
+    TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
@@ -36,16 +36,29 @@ impl Column {
         let converted = match array.data_type() {
             DataType::Null => Some(Column::Null),
             DataType::Boolean => array.as_boolean_opt().cloned().map(Column::Bool),
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => {
+            DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32 => {
                 to(&DataType::Int64).and_then(|a| a.as_primitive_opt().cloned()).map(Column::Long)
             }
             // Large ones do not fit; their text does.
             DataType::UInt64 => match to(&DataType::Int64) {
-                Some(a) if a.null_count() == array.null_count() => a.as_primitive_opt().cloned().map(Column::Long),
+                Some(a) if a.null_count() == array.null_count() => {
+                    a.as_primitive_opt().cloned().map(Column::Long)
+                }
                 _ => None,
             },
-            DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::Decimal32(..) | DataType::Decimal64(..)
-            | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            DataType::Float16
+            | DataType::Float32
+            | DataType::Float64
+            | DataType::Decimal32(..)
+            | DataType::Decimal64(..)
+            | DataType::Decimal128(..)
+            | DataType::Decimal256(..) => {
                 to(&DataType::Float64).and_then(|a| a.as_primitive_opt().cloned()).map(Column::Real)
             }
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
@@ -54,7 +67,12 @@ impl Column {
             DataType::Dictionary(_, value) => to(value).map(|a| Column::of(&a)),
             DataType::Timestamp(TimeUnit::Nanosecond, _) => {
                 let ns = to(&DataType::Timestamp(TimeUnit::Nanosecond, None));
-                ns.and_then(|a| a.as_any().downcast_ref::<TimestampNanosecondArray>().map(|a| ticks(a.iter(), |n| n.div_euclid(100)))).map(Column::Time)
+                ns.and_then(|a| {
+                    a.as_any()
+                        .downcast_ref::<TimestampNanosecondArray>()
+                        .map(|a| ticks(a.iter(), |n| n.div_euclid(100)))
+                })
+                .map(Column::Time)
             }
             DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {
                 // Zones only say how to print a point in time.
@@ -63,21 +81,29 @@ impl Column {
                     _ => Some(array.clone()),
                 };
                 let us = plain.and_then(|a| cast(&a, &DataType::Timestamp(TimeUnit::Microsecond, None)).ok());
-                us.and_then(|a| a.as_any().downcast_ref::<TimestampMicrosecondArray>().map(|a| ticks(a.iter(), |n| n.saturating_mul(10)))).map(Column::Time)
-            }
-            DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::Struct(_) | DataType::Map(..) => {
-                Some(Column::Json(texts(array, |row, out| json(array, row, 0, out))))
-            }
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-                to(&DataType::Binary).map(|a| {
-                    let bytes = a.as_binary_opt::<i32>().cloned();
-                    Column::Text(texts(array, |row, out| {
-                        if let Some(b) = &bytes {
-                            out.push_str(&String::from_utf8_lossy(b.value(row)));
-                        }
-                    }))
+                us.and_then(|a| {
+                    a.as_any()
+                        .downcast_ref::<TimestampMicrosecondArray>()
+                        .map(|a| ticks(a.iter(), |n| n.saturating_mul(10)))
                 })
+                .map(Column::Time)
             }
+            DataType::List(_)
+            | DataType::LargeList(_)
+            | DataType::FixedSizeList(..)
+            | DataType::Struct(_)
+            | DataType::Map(..) => Some(Column::Json(texts(array, |row, out| json(array, row, 0, out)))),
+            DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::FixedSizeBinary(_) => to(&DataType::Binary).map(|a| {
+                let bytes = a.as_binary_opt::<i32>().cloned();
+                Column::Text(texts(array, |row, out| {
+                    if let Some(b) = &bytes {
+                        out.push_str(&String::from_utf8_lossy(b.value(row)));
+                    }
+                }))
+            }),
             _ => None,
         };
         // Whatever else there is has a printed form.

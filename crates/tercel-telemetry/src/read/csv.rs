@@ -28,9 +28,7 @@ fn split(data: &[u8], delimiter: u8, at_end: bool, row: &mut Row) -> Option<usiz
             let mut start = p + 1;
             let from = row.unquoted.len();
             loop {
-                let Some(i) = memchr::memchr(b'"', &data[start..]) else {
-                    return None;
-                };
+                let i = memchr::memchr(b'"', &data[start..])?;
                 row.unquoted.extend_from_slice(&data[start..start + i]);
                 start += i + 1;
                 match data.get(start) {
@@ -52,7 +50,8 @@ fn split(data: &[u8], delimiter: u8, at_end: bool, row: &mut Row) -> Option<usiz
         } else {
             let end = cell_end(data, p, delimiter, at_end)?;
             let last = data.get(end) != Some(&delimiter);
-            let text = if last { data[p..end].strip_suffix(b"\r").unwrap_or(&data[p..end]) } else { &data[p..end] };
+            let text =
+                if last { data[p..end].strip_suffix(b"\r").unwrap_or(&data[p..end]) } else { &data[p..end] };
             row.cells.push((p, p + text.len(), false));
             p = end;
         }
@@ -80,7 +79,9 @@ pub(crate) fn sniff(head: &[u8], named: bool) -> Option<u8> {
         let Some(first) = split(head, delimiter, true, &mut row) else { continue };
         let names: Vec<String> = header(head, &row);
         let n = names.len();
-        let plausible = n >= 2 && names.iter().all(|n| is_name(n)) && {
+        // Prose has a blank behind its commas.
+        let prose = row.cells.iter().any(|&(a, b, quoted)| !quoted && head[a..b].starts_with(b" "));
+        let plausible = n >= 2 && (named || !prose) && names.iter().all(|n| is_name(n)) && {
             let mut sorted = names.clone();
             sorted.sort_unstable();
             sorted.windows(2).all(|w| w[0] != w[1])
@@ -102,7 +103,10 @@ fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || matches!(c, '_' | '@' | '$'))
         && text.len() <= 128
-        && chars.all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | ' ' | '[' | ']' | '(' | ')' | '/' | '@' | ':'))
+        && chars.all(|c| {
+            c.is_alphanumeric()
+                || matches!(c, '_' | '.' | '-' | ' ' | '[' | ']' | '(' | ')' | '/' | '@' | ':')
+        })
 }
 
 /// The names of a header row. The portals write the time zone into them.
@@ -170,13 +174,19 @@ pub(crate) fn read(run: &mut Run<'_, '_>, buffer: &mut Buffer<'_>, delimiter: u8
             }
             Some(names) => {
                 let text = |bytes| String::from_utf8_lossy(bytes);
-                let cells: Vec<Cow<'_, str>> =
-                    row.cells.iter().map(|&(a, b, q)| text(if q { &row.unquoted[a..b] } else { &data[a..b] })).collect();
+                let cells: Vec<Cow<'_, str>> = row
+                    .cells
+                    .iter()
+                    .map(|&(a, b, q)| text(if q { &row.unquoted[a..b] } else { &data[a..b] }))
+                    .collect();
                 if cells.iter().any(|c| matches!(c, Cow::Owned(_))) {
                     run.invalid_utf8(place);
                 }
-                let mut fields: Vec<Field<'_>> =
-                    names.iter().zip(&cells).map(|(n, c)| Field::new(n.as_str(), RawValue::Text(c))).collect();
+                let mut fields: Vec<Field<'_>> = names
+                    .iter()
+                    .zip(&cells)
+                    .map(|(n, c)| Field::new(n.as_str(), RawValue::Text(c)))
+                    .collect();
                 let mut json = String::new();
                 if run.wants_text {
                     object_text(&fields, &mut json);
@@ -206,7 +216,10 @@ mod tests {
             out.push(
                 row.cells
                     .iter()
-                    .map(|&(a, b, q)| String::from_utf8_lossy(if q { &row.unquoted[a..b] } else { &rest[a..b] }).into_owned())
+                    .map(|&(a, b, q)| {
+                        String::from_utf8_lossy(if q { &row.unquoted[a..b] } else { &rest[a..b] })
+                            .into_owned()
+                    })
                     .collect(),
             );
             rest = &rest[n..];
@@ -216,7 +229,10 @@ mod tests {
 
     #[test]
     fn quotes() {
-        assert_eq!(rows("a,\"b,\"\"c\"\"\r\nd\",\r\n1,2,3"), [vec!["a", "b,\"c\"\r\nd", ""], vec!["1", "2", "3"]]);
+        assert_eq!(
+            rows("a,\"b,\"\"c\"\"\r\nd\",\r\n1,2,3"),
+            [vec!["a", "b,\"c\"\r\nd", ""], vec!["1", "2", "3"]]
+        );
         assert_eq!(rows("5\" disk,x\n\"a\"b,c"), [vec!["5\" disk", "x"], vec!["ab", "c"]]);
         assert_eq!(rows("\"never"), Vec::<Vec<String>>::new());
         assert_eq!(rows("a,"), [vec!["a", ""]]);

@@ -39,7 +39,8 @@ pub(crate) fn read(run: &mut Run<'_, '_>, mut source: Box<dyn Read + '_>) -> io:
         let cut = got < CHUNK;
         if cut {
             // The rest is zeros: records in the part that is there are still found.
-            run.problems.add(ProblemKind::BrokenOff, Some(place), || "the event log ends inside a chunk".into());
+            run.problems
+                .add(ProblemKind::BrokenOff, Some(place), || "the event log ends inside a chunk".into());
         }
         if !data.starts_with(b"ElfChnk\0") {
             // Logs are allocated ahead; unused chunks are zeros.
@@ -67,7 +68,12 @@ type Pool = Vec<crate::value::Field<'static>>;
 
 /// One chunk.
 fn chunk(
-    run: &mut Run<'_, '_>, data: Vec<u8>, number: u64, cut: bool, settings: &Arc<ParserSettings>, mut pool: Pool,
+    run: &mut Run<'_, '_>,
+    data: Vec<u8>,
+    number: u64,
+    cut: bool,
+    settings: &Arc<ParserSettings>,
+    mut pool: Pool,
 ) -> io::Result<(std::ops::ControlFlow<()>, Pool)> {
     use std::ops::ControlFlow::Continue;
     let place = Place::Chunk(number);
@@ -95,7 +101,9 @@ fn chunk(
             Ok((id, text)) => {
                 let mut fields = recycle(pool);
                 let flow = match scan_object(&text, 0, &mut fields) {
-                    Ok(_) => run.record(written_id(&text).unwrap_or(id.cast_signed()), Some(&text), &mut fields),
+                    Ok(_) => {
+                        run.record(written_id(&text).unwrap_or(id.cast_signed()), Some(&text), &mut fields)
+                    }
                     Err(e) => {
                         run.bad(Place::Record(id), || e.message(&text));
                         Continue(())

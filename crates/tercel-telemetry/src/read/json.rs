@@ -41,7 +41,13 @@ pub(crate) fn read_lines(run: &mut Run<'_, '_>, buffer: &mut Buffer<'_>) -> io::
 
 /// One line; mostly one object. Gives the allocation of the fields back.
 #[inline]
-fn line(run: &mut Run<'_, '_>, bytes: &[u8], number: u64, last: bool, pool: Vec<Field<'static>>) -> (ControlFlow<()>, Vec<Field<'static>>) {
+fn line(
+    run: &mut Run<'_, '_>,
+    bytes: &[u8],
+    number: u64,
+    last: bool,
+    pool: Vec<Field<'static>>,
+) -> (ControlFlow<()>, Vec<Field<'static>>) {
     let place = Place::Line(number + 1);
     let text = match std::str::from_utf8(bytes) {
         Ok(t) => Cow::Borrowed(t),
@@ -69,7 +75,9 @@ fn line(run: &mut Run<'_, '_>, bytes: &[u8], number: u64, last: bool, pool: Vec<
                     }
                     Err(e) => {
                         let in_file = last && e == ScanError::Incomplete;
-                        run.bad(place, || if in_file { "the file ends inside a record".into() } else { e.message(text) });
+                        run.bad(place, || {
+                            if in_file { "the file ends inside a record".into() } else { e.message(text) }
+                        });
                         break;
                     }
                 }
@@ -167,7 +175,13 @@ pub(crate) fn read_values(run: &mut Run<'_, '_>, buffer: &mut Buffer<'_>) -> io:
     buffer.finish()
 }
 
-fn value(run: &mut Run<'_, '_>, bytes: &[u8], number: i64, place: Place, pool: Vec<Field<'static>>) -> (ControlFlow<()>, Vec<Field<'static>>) {
+fn value(
+    run: &mut Run<'_, '_>,
+    bytes: &[u8],
+    number: i64,
+    place: Place,
+    pool: Vec<Field<'static>>,
+) -> (ControlFlow<()>, Vec<Field<'static>>) {
     let text = String::from_utf8_lossy(bytes);
     if matches!(text, Cow::Owned(_)) {
         run.invalid_utf8(place);

@@ -10,7 +10,11 @@ use crate::problem::Place;
 use crate::value::{Field, RawValue, object_text, push_json_string};
 
 /// Calls `f` with every line as text, without its line end, and its number from 0.
-fn each_line(run: &mut Run<'_, '_>, buffer: &mut Buffer<'_>, mut f: impl FnMut(&mut Run<'_, '_>, &str, u64) -> ControlFlow<()>) -> io::Result<()> {
+fn each_line(
+    run: &mut Run<'_, '_>,
+    buffer: &mut Buffer<'_>,
+    mut f: impl FnMut(&mut Run<'_, '_>, &str, u64) -> ControlFlow<()>,
+) -> io::Result<()> {
     let limit = run.options.max_record;
     let mut number = 0;
     loop {
@@ -136,13 +140,19 @@ pub(crate) fn read_zeek(run: &mut Run<'_, '_>, buffer: &mut Buffer<'_>) -> io::R
         }
         if line.split(header.separator).count() != header.names.len() {
             let expected = header.names.len();
-            run.bad(Place::Line(number + 1), || format!("a line without the {expected} columns that `#fields` names"));
+            run.bad(Place::Line(number + 1), || {
+                format!("a line without the {expected} columns that `#fields` names")
+            });
             return ControlFlow::Continue(());
         }
         // Decoded values; made first, so that the fields can borrow them.
-        let cells: Vec<Cell<'_>> =
-            line.split(header.separator).enumerate().map(|(i, v)| cell(&header, header.kinds.get(i).copied().unwrap_or(Kind::Text), v)).collect();
-        let mut fields: Vec<Field<'_>> = header.names.iter().zip(&cells).map(|(n, c)| Field::new(n.as_str(), c.value())).collect();
+        let cells: Vec<Cell<'_>> = line
+            .split(header.separator)
+            .enumerate()
+            .map(|(i, v)| cell(&header, header.kinds.get(i).copied().unwrap_or(Kind::Text), v))
+            .collect();
+        let mut fields: Vec<Field<'_>> =
+            header.names.iter().zip(&cells).map(|(n, c)| Field::new(n.as_str(), c.value())).collect();
         let mut text = String::new();
         if run.wants_text {
             object_text(&fields, &mut text);
@@ -180,7 +190,8 @@ fn cell<'a>(header: &Header, kind: Kind, text: &'a str) -> Cell<'a> {
     if text == header.unset {
         return Cell::Null;
     }
-    let is_number = |t: &str| matches!(crate::json::scan_value(t, 0), Ok((RawValue::Number(_), n)) if n == t.len());
+    let is_number =
+        |t: &str| matches!(crate::json::scan_value(t, 0), Ok((RawValue::Number(_), n)) if n == t.len());
     match kind {
         Kind::Bool if text == "T" => Cell::Bool(true),
         Kind::Bool if text == "F" => Cell::Bool(false),

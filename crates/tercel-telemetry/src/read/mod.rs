@@ -39,8 +39,13 @@ pub(crate) struct Run<'x, 's> {
 
 impl<'x, 's> Run<'x, 's> {
     pub fn new(
-        recogniser: &'x mut Recogniser<'s>, sink: &'x mut dyn EventSink, problems: &'x mut Problems, options: &'x ReadOptions,
-        progress: Option<&'x Progress>, source: Name, stem: Name,
+        recogniser: &'x mut Recogniser<'s>,
+        sink: &'x mut dyn EventSink,
+        problems: &'x mut Problems,
+        options: &'x ReadOptions,
+        progress: Option<&'x Progress>,
+        source: Name,
+        stem: Name,
     ) -> Run<'x, 's> {
         let wants_text = sink.wants_text();
         let told = recogniser.events();
@@ -49,10 +54,20 @@ impl<'x, 's> Run<'x, 's> {
 
     /// Hands one record on. `Break`: nobody wants more.
     #[inline]
-    fn record<'a>(&mut self, number: i64, text: Option<&'a str>, fields: &mut Vec<Field<'a>>) -> ControlFlow<()> {
+    fn record<'a>(
+        &mut self,
+        number: i64,
+        text: Option<&'a str>,
+        fields: &mut Vec<Field<'a>>,
+    ) -> ControlFlow<()> {
         let source = self.source.clone();
         let stem = self.stem.clone();
-        let origin = Origin { source: &source, stem: &stem, record: number, text: if self.wants_text { text } else { None } };
+        let origin = Origin {
+            source: &source,
+            stem: &stem,
+            record: number,
+            text: if self.wants_text { text } else { None },
+        };
         self.records += 1;
         if self.records.is_multiple_of(1024) {
             self.tell();
@@ -83,7 +98,9 @@ impl<'x, 's> Run<'x, 's> {
     }
 
     fn invalid_utf8(&mut self, place: Place) {
-        self.problems.add(ProblemKind::InvalidUtf8, Some(place), || "bytes that are not UTF-8 were replaced by U+FFFD".into());
+        self.problems.add(ProblemKind::InvalidUtf8, Some(place), || {
+            "bytes that are not UTF-8 were replaced by U+FFFD".into()
+        });
     }
 
     /// Reads a stream of a format that can be streamed.
@@ -119,7 +136,9 @@ impl<'x, 's> Run<'x, 's> {
 
 fn broken_off(e: &io::Error) -> String {
     match e.kind() {
-        io::ErrorKind::UnexpectedEof => "the compressed data ends too early; what came before was read".into(),
+        io::ErrorKind::UnexpectedEof => {
+            "the compressed data ends too early; what came before was read".into()
+        }
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
             format!("the compressed data is damaged ({e}); what came before was read")
         }

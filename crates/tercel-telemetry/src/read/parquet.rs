@@ -4,9 +4,11 @@
 //! statistics do) is read by columns, and only the demanded ones. Any other is read row by row and
 //! recognised like records of every other format.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Once};
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewBuilder};
 use datafusion::parquet::arrow::ProjectionMask;
@@ -34,9 +36,47 @@ const ROWS: usize = 4096;
 
 type Builder = ParquetRecordBatchReaderBuilder<File>;
 
+/// Calls into the Parquet library, which panics on some damaged files instead of returning an error.
+/// What `f` used must not be used again after an error.
+fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    // The panic becomes an error; its message on standard error would only be noise. Panics anywhere
+    // else go the way they went before.
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                before(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    QUIET.set(false);
+    result.unwrap_or_else(|_| Err("the Parquet file is damaged".into()))
+}
+
 fn open(file: &InputFile) -> Result<Builder, String> {
     let f = File::open(&file.path).map_err(|e| error_text(&e))?;
-    Builder::try_new(f).map_err(|e| format!("not a readable Parquet file: {e}"))
+    guarded(|| Builder::try_new(f).map_err(|e| format!("not a readable Parquet file: {e}")))
+}
+
+/// Batches until the first error.
+struct Batches(Option<ParquetRecordBatchReader>);
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, String>;
+    fn next(&mut self) -> Option<Self::Item> {
+        let reader = self.0.as_mut()?;
+        match guarded(|| reader.next().transpose().map_err(|e| e.to_string())) {
+            Ok(batch) => batch.map(Ok),
+            Err(e) => {
+                self.0 = None;
+                Some(Err(e))
+            }
+        }
+    }
 }
 
 fn names(builder: &Builder) -> Vec<String> {
@@ -117,27 +157,46 @@ fn root(names: &[String], wanted: &str) -> Option<usize> {
 }
 
 /// Where the time of a row stands, best first.
-fn time_roots(names: &[String], table: &str, schemas: &tercel_schema::Schemas, options: &ReadOptions) -> Vec<usize> {
+fn time_roots(
+    names: &[String],
+    table: &str,
+    schemas: &tercel_schema::Schemas,
+    options: &ReadOptions,
+) -> Vec<usize> {
+    // As for every other carrier: the record's time before Sysmon's own.
+    let first: &[&str] =
+        if table == "Sysmon" { &["@timestamp", "TimeCreated", "SystemTime", "TimeGenerated"] } else { &[] };
     let own = schemas.table(table).map(|t| t.time.to_string());
-    options.time_field.iter().cloned().chain(own).chain(time_names().map(str::to_owned)).filter_map(|n| names.iter().position(|m| *m == n)).fold(
-        Vec::new(),
-        |mut list, i| {
-            if !list.contains(&i) && list.len() < 3 {
-                list.push(i);
-            }
-            list
-        },
-    )
+    let wanted = options
+        .time_field
+        .iter()
+        .cloned()
+        .chain(first.iter().map(|n| (*n).to_owned()))
+        .chain(own)
+        .chain(time_names().map(str::to_owned));
+    let mut roots = Vec::new();
+    for root in wanted.filter_map(|n| names.iter().position(|m| *m == n)) {
+        if !roots.contains(&root) && roots.len() < 3 {
+            roots.push(root);
+        }
+    }
+    roots
 }
 
-fn batches(builder: Builder, roots: &[usize], rows: usize) -> Result<ParquetRecordBatchReader, String> {
+fn batches(builder: Builder, roots: &[usize], rows: usize) -> Result<Batches, String> {
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
-    builder.with_projection(mask).with_batch_size(rows).build().map_err(|e| e.to_string())
+    guarded(|| builder.with_projection(mask).with_batch_size(rows).build().map_err(|e| e.to_string()))
+        .map(|r| Batches(Some(r)))
 }
 
 /// Reads a file; `index` is its place among the inputs.
 pub(crate) fn read(
-    file: &InputFile, index: usize, recogniser: &mut Recogniser<'_>, sink: &mut BatchBuilder<'_>, demand: &Demand, options: &ReadOptions,
+    file: &InputFile,
+    index: usize,
+    recogniser: &mut Recogniser<'_>,
+    sink: &mut BatchBuilder<'_>,
+    demand: &Demand,
+    options: &ReadOptions,
     progress: &Progress,
 ) -> Result<(), String> {
     let builder = open(file)?;
@@ -178,15 +237,23 @@ pub(crate) fn read(
 /// One batch, in the types and the order of the demand.
 #[allow(clippy::too_many_arguments)]
 fn convert(
-    batch: &RecordBatch, roots: &[usize], columns: &[Option<usize>], times: &[usize], wanted: &TableDemand, file: &InputFile, index: usize,
-    first_row: usize, sink: &mut BatchBuilder<'_>,
+    batch: &RecordBatch,
+    roots: &[usize],
+    columns: &[Option<usize>],
+    times: &[usize],
+    wanted: &TableDemand,
+    file: &InputFile,
+    index: usize,
+    first_row: usize,
+    sink: &mut BatchBuilder<'_>,
 ) -> Result<TableBatch, String> {
     let rows = batch.num_rows();
     let array = |r: usize| roots.iter().position(|x| *x == r).map(|i| batch.column(i));
     let mut scratch = String::new();
     let time = {
         let candidates: Vec<Column> = times.iter().filter_map(|r| array(*r)).map(Column::of).collect();
-        let value = |row| candidates.iter().find_map(|c| crate::typing::datetime(&c.value(row)).ok().flatten());
+        let value =
+            |row| candidates.iter().find_map(|c| crate::typing::datetime(&c.value(row)).ok().flatten());
         let time: Int64Array = (0..rows).map(value).collect();
         for t in time.iter().flatten() {
             sink.stats.saw_time(t);
@@ -244,13 +311,18 @@ fn convert(
         });
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let batch = RecordBatch::try_new_with_options(Arc::new(wanted.schema()), out, &options).map_err(|e| e.to_string())?;
+    let batch = RecordBatch::try_new_with_options(Arc::new(wanted.schema()), out, &options)
+        .map_err(|e| e.to_string())?;
     Ok(TableBatch { table: wanted.table.clone(), batch })
 }
 
 /// Row by row through the recogniser. `place`: where the file stands among the inputs, and whom to tell.
 fn by_rows(
-    builder: Builder, file: &InputFile, place: Option<(usize, &Progress)>, recogniser: &mut Recogniser<'_>, sink: &mut dyn EventSink,
+    builder: Builder,
+    file: &InputFile,
+    place: Option<(usize, &Progress)>,
+    recogniser: &mut Recogniser<'_>,
+    sink: &mut dyn EventSink,
 ) -> Result<(), String> {
     let names = names(&builder);
     let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
@@ -263,13 +335,20 @@ fn by_rows(
         let columns: Vec<Column> = batch.columns().iter().map(Column::of).collect();
         for row in 0..batch.num_rows() {
             let mut fields = recycle(pool);
-            fields.extend(names.iter().zip(&columns).map(|(n, c)| Field::new(n.as_str(), c.value(row))).filter(|f| f.value != RawValue::Null));
+            fields.extend(
+                names
+                    .iter()
+                    .zip(&columns)
+                    .map(|(n, c)| Field::new(n.as_str(), c.value(row)))
+                    .filter(|f| f.value != RawValue::Null),
+            );
             let number = done + row;
             let text = match place {
                 Some((index, _)) if sink.wants_text() => Some(format!("{LOCATOR}{index}:{number}")),
                 _ => None,
             };
-            let origin = Origin { source: &file.name, stem: &file.stem, record: number as i64, text: text.as_deref() };
+            let origin =
+                Origin { source: &file.name, stem: &file.stem, record: number as i64, text: text.as_deref() };
             let flow: ControlFlow<()> = recogniser.record(&origin, &mut fields, sink);
             pool = recycle(fields);
             if flow.is_break() {
@@ -294,7 +373,11 @@ fn by_rows(
 }
 
 /// Shows the sink the first rows; of a file of one table, as rows of that table.
-pub(crate) fn survey(file: &InputFile, recogniser: &mut Recogniser<'_>, sink: &mut dyn EventSink) -> Result<(), String> {
+pub(crate) fn survey(
+    file: &InputFile,
+    recogniser: &mut Recogniser<'_>,
+    sink: &mut dyn EventSink,
+) -> Result<(), String> {
     let builder = open(file)?;
     match table(&builder, file, recogniser) {
         None => by_rows(builder, file, None, recogniser, sink),
@@ -307,7 +390,11 @@ pub(crate) fn survey(file: &InputFile, recogniser: &mut Recogniser<'_>, sink: &m
                 let batch = batch.map_err(|e| e.to_string())?;
                 let columns: Vec<Column> = batch.columns().iter().map(Column::of).collect();
                 for row in 0..batch.num_rows() {
-                    let fields: Vec<Field<'_>> = names.iter().zip(&columns).map(|(n, c)| Field::new(n.as_str(), c.value(row))).collect();
+                    let fields: Vec<Field<'_>> = names
+                        .iter()
+                        .zip(&columns)
+                        .map(|(n, c)| Field::new(n.as_str(), c.value(row)))
+                        .collect();
                     let event = crate::event::RawEvent {
                         table: &table,
                         fields: &fields,
@@ -327,7 +414,11 @@ pub(crate) fn survey(file: &InputFile, recogniser: &mut Recogniser<'_>, sink: &m
 }
 
 /// The newest time in the file.
-pub(crate) fn newest_time(file: &InputFile, recogniser: &mut Recogniser<'_>, options: &ReadOptions) -> Result<Option<i64>, String> {
+pub(crate) fn newest_time(
+    file: &InputFile,
+    recogniser: &mut Recogniser<'_>,
+    options: &ReadOptions,
+) -> Result<Option<i64>, String> {
     let builder = open(file)?;
     let Some((table, _)) = table(&builder, file, recogniser) else {
         let mut sink = crate::reading::Newest(None);
@@ -344,10 +435,14 @@ pub(crate) fn newest_time(file: &InputFile, recogniser: &mut Recogniser<'_>, opt
         // Projected columns come in the order of the file.
         let mut order = times.clone();
         order.sort_unstable();
-        let columns: Vec<Column> =
-            times.iter().filter_map(|t| order.iter().position(|o| o == t)).map(|i| Column::of(batch.column(i))).collect();
+        let columns: Vec<Column> = times
+            .iter()
+            .filter_map(|t| order.iter().position(|o| o == t))
+            .map(|i| Column::of(batch.column(i)))
+            .collect();
         for row in 0..batch.num_rows() {
-            newest = newest.max(columns.iter().find_map(|c| crate::typing::datetime(&c.value(row)).ok().flatten()));
+            newest = newest
+                .max(columns.iter().find_map(|c| crate::typing::datetime(&c.value(row)).ok().flatten()));
         }
     }
     Ok(newest)
@@ -357,8 +452,10 @@ pub(crate) fn newest_time(file: &InputFile, recogniser: &mut Recogniser<'_>, opt
 pub(crate) fn row_text(file: &InputFile, row: usize) -> Result<String, String> {
     let builder = open(file)?;
     let names = names(&builder);
-    let mut reader = builder.with_offset(row).with_limit(1).with_batch_size(1).build().map_err(|e| e.to_string())?;
-    let batch = reader.next().ok_or_else(|| format!("there is no row {row}"))?.map_err(|e| e.to_string())?;
+    let reader = guarded(|| {
+        builder.with_offset(row).with_limit(1).with_batch_size(1).build().map_err(|e| e.to_string())
+    })?;
+    let batch = Batches(Some(reader)).next().ok_or_else(|| format!("there is no row {row}"))??;
     if batch.num_rows() == 0 {
         return Err(format!("there is no row {row}"));
     }
@@ -370,10 +467,13 @@ impl Column {
     /// The column as it is, if that is what the type wants.
     fn as_type(&self, ty: Type) -> Option<ArrayRef> {
         match (self, ty) {
-            (Column::Long(a), Type::Int | Type::Long) | (Column::Time(a), Type::DateTime) => Some(Arc::new(a.clone())),
+            (Column::Long(a), Type::Int | Type::Long) | (Column::Time(a), Type::DateTime) => {
+                Some(Arc::new(a.clone()))
+            }
             (Column::Bool(a), Type::Bool) => Some(Arc::new(a.clone())),
             (Column::Real(a), Type::Real | Type::Decimal) => Some(Arc::new(a.clone())),
-            (Column::Text(a), Type::String | Type::Guid) | (Column::Json(a), Type::String | Type::Dynamic) => Some(Arc::new(a.clone())),
+            (Column::Text(a), Type::String | Type::Guid)
+            | (Column::Json(a), Type::String | Type::Dynamic) => Some(Arc::new(a.clone())),
             _ => None,
         }
     }

@@ -38,7 +38,11 @@ impl Tables {
         let mut list: Vec<_> = schemas
             .tables()
             .iter()
-            .filter(|t| t.column("Timestamp").is_some() && t.column("ReportId").is_some() && !t.name.starts_with("DeviceCustom"))
+            .filter(|t| {
+                t.column("Timestamp").is_some()
+                    && t.column("ReportId").is_some()
+                    && !t.name.starts_with("DeviceCustom")
+            })
             .map(|t| (t.name.clone(), t.columns.iter().map(|c| c.name.clone()).collect::<HashSet<_>>()))
             .collect();
         list.sort_by_key(|(n, _)| FIRST.iter().position(|f| **f == **n).unwrap_or(FIRST.len()));
@@ -50,23 +54,43 @@ impl Tables {
         let lacks = |columns: &HashSet<Name>| {
             fields.iter().filter(|f| !f.value.is_blank() && !columns.contains(f.name.as_ref())).count()
         };
-        self.list.iter().map(|(n, c)| (lacks(c), n)).reduce(|a, b| if b.0 < a.0 { b } else { a }).map(|(_, n)| n)
+        self.list
+            .iter()
+            .map(|(n, c)| (lacks(c), n))
+            .reduce(|a, b| if b.0 < a.0 { b } else { a })
+            .map(|(_, n)| n)
     }
 }
 
 /// Action types that only one table has.
 fn by_action(action: &str) -> Option<&'static str> {
     Some(match action {
-        "ConnectionSuccess" | "ConnectionFailed" | "ConnectionRequest" | "ConnectionFound" | "ConnectionAttempt"
-        | "ConnectionAcknowledged" | "InboundConnectionAccepted" | "ListeningConnectionCreated" | "NetworkSignatureInspected"
-        | "DnsConnectionInspected" | "SslConnectionInspected" | "HttpConnectionInspected" | "FtpConnectionInspected"
-        | "SshConnectionInspected" | "SmtpConnectionInspected" | "IcmpConnectionInspected" | "NtlmAuthenticationInspected"
-        | "KerberosConnectionInspected" | "InboundInternetScanInspected" => "DeviceNetworkEvents",
+        "ConnectionSuccess"
+        | "ConnectionFailed"
+        | "ConnectionRequest"
+        | "ConnectionFound"
+        | "ConnectionAttempt"
+        | "ConnectionAcknowledged"
+        | "InboundConnectionAccepted"
+        | "ListeningConnectionCreated"
+        | "NetworkSignatureInspected"
+        | "DnsConnectionInspected"
+        | "SslConnectionInspected"
+        | "HttpConnectionInspected"
+        | "FtpConnectionInspected"
+        | "SshConnectionInspected"
+        | "SmtpConnectionInspected"
+        | "IcmpConnectionInspected"
+        | "NtlmAuthenticationInspected"
+        | "KerberosConnectionInspected"
+        | "InboundInternetScanInspected" => "DeviceNetworkEvents",
         "ProcessCreated" => "DeviceProcessEvents",
         "FileCreated" | "FileDeleted" | "FileModified" | "FileRenamed" => "DeviceFileEvents",
-        "RegistryKeyCreated" | "RegistryKeyDeleted" | "RegistryKeyRenamed" | "RegistryValueSet" | "RegistryValueDeleted" => {
-            "DeviceRegistryEvents"
-        }
+        "RegistryKeyCreated"
+        | "RegistryKeyDeleted"
+        | "RegistryKeyRenamed"
+        | "RegistryValueSet"
+        | "RegistryValueDeleted" => "DeviceRegistryEvents",
         "ImageLoaded" => "DeviceImageLoadEvents",
         "LogonSuccess" | "LogonFailed" | "LogonAttempted" => "DeviceLogonEvents",
         _ => return None,
@@ -75,7 +99,13 @@ fn by_action(action: &str) -> Option<&'static str> {
 
 impl Recogniser<'_> {
     /// A row with the columns of a Defender table at the top level.
-    pub(super) fn defender<'a>(&mut self, origin: &Origin<'_>, marks: &Marks, fields: &mut Vec<Field<'a>>, sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub(super) fn defender<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        marks: &Marks,
+        fields: &mut Vec<Field<'a>>,
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let action = marks.get(Mark::ActionType, fields).and_then(|v| v.as_text());
         let table = match action.as_deref().and_then(by_action) {
             Some(name) => self.names.get(name),
@@ -88,19 +118,36 @@ impl Recogniser<'_> {
     }
 
     /// `{"category":"AdvancedHunting-X","properties":{row}}`.
-    pub(super) fn defender_stream<'a>(&mut self, origin: &Origin<'_>, marks: &Marks, fields: &[Field<'a>], sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub(super) fn defender_stream<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        marks: &Marks,
+        fields: &[Field<'a>],
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let category = marks.get(Mark::Category, fields).and_then(|v| v.as_text());
         let Some(name) = category.as_deref().and_then(|c| c.strip_prefix("AdvancedHunting-")) else {
             return self.other(origin, fields, sink);
         };
-        let name = if self.schemas.table(name).is_some() { self.names.get(name) } else { self.names.get(&crate::input::table_name(name)) };
+        let name = if self.schemas.table(name).is_some() {
+            self.names.get(name)
+        } else {
+            self.names.get(&crate::input::table_name(name))
+        };
         let mut row = open(marks.get(Mark::Properties, fields));
         // The time of publication, if the row has none.
         row.extend(fields.iter().filter(|f| f.name == "time").map(|f| Field::new("TimeGenerated", f.value)));
         self.defender_row(origin, &name, Shape::DefenderStream, &mut row, sink)
     }
 
-    fn defender_row<'a>(&mut self, origin: &Origin<'_>, table: &Name, shape: Shape, fields: &mut Vec<Field<'a>>, sink: &mut dyn EventSink) -> ControlFlow<()> {
+    fn defender_row<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        table: &Name,
+        shape: Shape,
+        fields: &mut Vec<Field<'a>>,
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         self.count(table, shape);
         if !sink.wants(table) {
             return ControlFlow::Continue(());

@@ -58,7 +58,9 @@ impl<'a> Ecs<'a> {
     }
 
     fn leaf(&mut self, path: &str, v: RawValue<'a>) {
-        if let Some(name) = path.strip_prefix("winlog.event_data.").or_else(|| path.strip_prefix("winlog.user_data.")) {
+        if let Some(name) =
+            path.strip_prefix("winlog.event_data.").or_else(|| path.strip_prefix("winlog.user_data."))
+        {
             self.data.push(Field::new(name.to_owned(), v));
             return;
         }
@@ -148,7 +150,12 @@ fn joined(pair: [Option<RawValue<'_>>; 2]) -> Option<String> {
 }
 
 impl Recogniser<'_> {
-    pub(super) fn ecs<'a>(&mut self, origin: &Origin<'_>, fields: &[Field<'a>], sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub(super) fn ecs<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        fields: &[Field<'a>],
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let mut ecs = Ecs::default();
         let mut path = String::new();
         for f in fields {
@@ -189,7 +196,11 @@ impl Recogniser<'_> {
             out.extend(user.as_deref().map(|u| Field::new("User", RawValue::Text(u))));
             out.extend(parent_user.as_deref().map(|u| Field::new("ParentUser", RawValue::Text(u))));
             if let Some(p) = ecs.file_path {
-                let name = if system.event_id.and_then(|v| v.as_i64()) == Some(7) { "ImageLoaded" } else { "TargetFilename" };
+                let name = if system.event_id.and_then(|v| v.as_i64()) == Some(7) {
+                    "ImageLoaded"
+                } else {
+                    "TargetFilename"
+                };
                 out.push(Field::new(name, p));
             }
             hashes = ecs

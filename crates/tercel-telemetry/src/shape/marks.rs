@@ -123,45 +123,72 @@ impl Marks {
     /// Which carrier writes such fields.
     pub fn shape(&self, fields: &[Field<'_>]) -> Shape {
         use Mark as M;
-        let is_object = |m: Mark| matches!(self.get(m, fields), Some(RawValue::Json(t)) if t.starts_with('{'));
-        let is_string = |m: Mark| self.get(m, fields).is_some_and(|v| matches!(v, RawValue::Str { .. } | RawValue::Text(_)));
-        if is_object(M::Event) && matches!(self.get(M::Event, fields), Some(RawValue::Json(t)) if t.contains("\"System\"")) {
+        let is_object =
+            |m: Mark| matches!(self.get(m, fields), Some(RawValue::Json(t)) if t.starts_with('{'));
+        let is_string = |m: Mark| {
+            self.get(m, fields).is_some_and(|v| matches!(v, RawValue::Str { .. } | RawValue::Text(_)))
+        };
+        if is_object(M::Event)
+            && matches!(self.get(M::Event, fields), Some(RawValue::Json(t)) if t.contains("\"System\""))
+        {
             return Shape::EventLog;
         }
         if is_object(M::Winlog) || self.has(M::WinlogFlat) {
             return Shape::Ecs;
         }
-        if self.has(M::EventIdSnake) && (is_object(M::EventDataSnake) || self.has(M::SourceNameSnake) || self.has(M::LogNameSnake)) {
+        if self.has(M::EventIdSnake)
+            && (is_object(M::EventDataSnake) || self.has(M::SourceNameSnake) || self.has(M::LogNameSnake))
+        {
             return Shape::Winlogbeat6;
         }
         if is_object(M::Properties)
-            && self.get(M::Category, fields).and_then(|v| v.as_text()).is_some_and(|c| c.starts_with("AdvancedHunting-"))
+            && self
+                .get(M::Category, fields)
+                .and_then(|v| v.as_text())
+                .is_some_and(|c| c.starts_with("AdvancedHunting-"))
         {
             return Shape::DefenderStream;
         }
         // Rows of Log Analytics carry their table's name and the workspace's columns.
-        let workspace = self.has(M::TimeGenerated) || self.has(M::TenantId) || self.has(M::ResourceId) || self.has(M::SourceSystem);
+        let workspace = self.has(M::TimeGenerated)
+            || self.has(M::TenantId)
+            || self.has(M::ResourceId)
+            || self.has(M::SourceSystem);
         if workspace && is_string(M::Type) {
             return Shape::Sentinel;
         }
         if self.has(M::TimeGenerated)
             && (self.has(M::SyslogMessage) && self.has(M::Facility)
                 || self.has(M::EventLog) && self.has(M::RenderedDescription)
-                || self.has(M::EventId) && self.has(M::Computer) && !self.has(M::SourceName)
-                    && (self.has(M::EventData) || self.has(M::EventSourceName) || !self.has(M::Channel) && !self.has(M::Provider)))
+                || self.has(M::EventId)
+                    && self.has(M::Computer)
+                    && !self.has(M::SourceName)
+                    && (self.has(M::EventData)
+                        || self.has(M::EventSourceName)
+                        || !self.has(M::Channel) && !self.has(M::Provider)))
         {
             return Shape::Sentinel;
         }
         if self.has(M::EventId)
-            && (self.has(M::Channel) || self.has(M::SourceName) || self.has(M::Provider) || self.has(M::UtcTime) || self.has(M::ProcessGuid))
+            && (self.has(M::Channel)
+                || self.has(M::SourceName)
+                || self.has(M::Provider)
+                || self.has(M::UtcTime)
+                || self.has(M::ProcessGuid))
         {
             return Shape::FlatWindows;
         }
-        if self.has(M::ZeekHost) && (self.has(M::ZeekUid) || self.has(M::ZeekTs)) || (self.has(M::ZeekPath) || self.has(M::ZeekStream)) && self.has(M::ZeekTs) {
+        if self.has(M::ZeekHost) && (self.has(M::ZeekUid) || self.has(M::ZeekTs))
+            || (self.has(M::ZeekPath) || self.has(M::ZeekStream)) && self.has(M::ZeekTs)
+        {
             return Shape::Zeek;
         }
-        let defender = [M::ActionType, M::DeviceId, M::DeviceName, M::ReportId].into_iter().filter(|m| self.has(*m)).count();
-        if (self.has(M::Timestamp) || self.has(M::TimeGenerated)) && (defender >= 2 || self.has(M::ReportId)) {
+        let defender = [M::ActionType, M::DeviceId, M::DeviceName, M::ReportId]
+            .into_iter()
+            .filter(|m| self.has(*m))
+            .count();
+        if (self.has(M::Timestamp) || self.has(M::TimeGenerated)) && (defender >= 2 || self.has(M::ReportId))
+        {
             return Shape::Defender;
         }
         if self.has(M::EcsEvent) && self.has(M::AtTimestamp) && self.has(M::EcsAgent) {

@@ -82,6 +82,7 @@ pub struct Recogniser<'s> {
     time_field: Option<String>,
     names: Names,
     defender: defender::Tables,
+    cloud: sentinel::Tables,
     /// Events by table and shape, wanted or not.
     counts: Vec<(Name, Shape, u64)>,
     events: u64,
@@ -127,6 +128,7 @@ impl<'s> Recogniser<'s> {
                 other: HashMap::new(),
             },
             defender: defender::Tables::new(schemas),
+            cloud: sentinel::Tables::new(schemas),
             counts: Vec::new(),
             events: 0,
         }
@@ -144,7 +146,11 @@ impl<'s> Recogniser<'s> {
 
     fn count(&mut self, table: &Name, shape: Shape) {
         // A file has few tables, and mostly the same one again.
-        match self.counts.iter_mut().find(|(t, s, _)| *s == shape && (std::sync::Arc::ptr_eq(t, table) || t == table)) {
+        match self
+            .counts
+            .iter_mut()
+            .find(|(t, s, _)| *s == shape && (std::sync::Arc::ptr_eq(t, table) || t == table))
+        {
             Some((_, _, n)) => *n += 1,
             None => self.counts.push((table.clone(), shape, 1)),
         }
@@ -175,7 +181,8 @@ impl<'s> Recogniser<'s> {
                 let channel = constant(Mark::Channel);
                 let fixed = provider.is_some() || channel.is_some() || {
                     let sources = [Mark::Provider, Mark::SourceName, Mark::Channel];
-                    sources.iter().all(|m| !marks.has(*m)) && (marks.has(Mark::UtcTime) || marks.has(Mark::ProcessGuid))
+                    sources.iter().all(|m| !marks.has(*m))
+                        && (marks.has(Mark::UtcTime) || marks.has(Mark::ProcessGuid))
                 };
                 // NXLog's `EventType` must be mended row by row.
                 if !fixed || marks.has(Mark::EventType) && marks.has(Mark::Severity) {
@@ -202,16 +209,35 @@ impl<'s> Recogniser<'s> {
     }
 
     /// Pushes a row.
-    fn push(&self, origin: &Origin<'_>, table: &Name, fields: &[Field<'_>], times: [RawValue<'_>; 2], sink: &mut dyn EventSink) -> ControlFlow<()> {
+    fn push(
+        &self,
+        origin: &Origin<'_>,
+        table: &Name,
+        fields: &[Field<'_>],
+        times: [RawValue<'_>; 2],
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let times = match self.time_field.as_deref().and_then(|f| find(fields, f)) {
             Some(chosen) => [chosen, times[0]],
             None => times,
         };
-        sink.event(&RawEvent { table, fields, times, source: origin.source, record: origin.record, text: origin.text })
+        sink.event(&RawEvent {
+            table,
+            fields,
+            times,
+            source: origin.source,
+            record: origin.record,
+            text: origin.text,
+        })
     }
 
     /// Takes one record. `fields` is scratch afterwards.
-    pub fn record<'a>(&mut self, origin: &Origin<'_>, fields: &mut Vec<Field<'a>>, sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub fn record<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        fields: &mut Vec<Field<'a>>,
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let marks = Marks::of(fields);
         // Containers first: what is inside decides.
         if let Some(RawValue::Json(list)) = marks.get(Mark::Records, fields)
@@ -242,7 +268,12 @@ impl<'s> Recogniser<'s> {
 
     /// `{"records":[…]}`, the envelope of event hubs. Every element is a record of its own, with the
     /// number of the envelope.
-    fn records<'a>(&mut self, origin: &Origin<'_>, list: &'a str, sink: &mut dyn EventSink) -> ControlFlow<()> {
+    fn records<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        list: &'a str,
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let mut inner: Vec<Field<'a>> = Vec::new();
         for element in json::elements(list) {
             let RawValue::Json(text) = element else { continue };
@@ -259,7 +290,12 @@ impl<'s> Recogniser<'s> {
     }
 
     /// A record of no known shape.
-    fn other<'a>(&mut self, origin: &Origin<'_>, fields: &[Field<'a>], sink: &mut dyn EventSink) -> ControlFlow<()> {
+    fn other<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        fields: &[Field<'a>],
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let table = origin.stem;
         self.count(table, Shape::Other);
         if !sink.wants(table) {
@@ -271,8 +307,24 @@ impl<'s> Recogniser<'s> {
 
 /// Names under which records of unknown origin give their time, best first.
 const TIME_NAMES: [&str; 18] = [
-    "TimeGenerated", "Timestamp", "@timestamp", "timestamp", "UtcTime", "EventTime", "_time", "_messageTime",
-    "_messagetime", "time", "Time", "eventTime", "event_time", "TimeCreated", "ts", "datetime", "date", "CreationTime",
+    "TimeGenerated",
+    "Timestamp",
+    "@timestamp",
+    "timestamp",
+    "UtcTime",
+    "EventTime",
+    "_time",
+    "_messageTime",
+    "_messagetime",
+    "time",
+    "Time",
+    "eventTime",
+    "event_time",
+    "TimeCreated",
+    "ts",
+    "datetime",
+    "date",
+    "CreationTime",
 ];
 
 fn guess_times<'a>(fields: &[Field<'a>]) -> [RawValue<'a>; 2] {

@@ -1,7 +1,11 @@
 //! Rows of Log Analytics tables. Rows that carry a Windows event are also unpacked.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
+
+use tercel_ir::Name;
+use tercel_schema::{Schemas, TableDef};
 
 use super::marks::{Mark, Marks};
 use super::windows::{Log, System, push_data};
@@ -19,12 +23,61 @@ const CERTAIN_SUFFIXES: usize = 3;
 
 /// Columns of the row around an event that would be mistaken for the event's own.
 const ROW_ONLY: [&str; 14] = [
-    "Type", "TenantId", "SourceSystem", "MG", "ManagementGroupName", "_ResourceId", "TimeGenerated", "EventData",
-    "EventData_string", "EventData_dynamic", "ParameterXml", "RenderedDescription", "EventCategory", "SyslogMessage",
+    "Type",
+    "TenantId",
+    "SourceSystem",
+    "MG",
+    "ManagementGroupName",
+    "_ResourceId",
+    "TimeGenerated",
+    "EventData",
+    "EventData_string",
+    "EventData_dynamic",
+    "ParameterXml",
+    "RenderedDescription",
+    "EventCategory",
+    "SyslogMessage",
 ];
 
+/// The tables of a workspace by their columns, for rows that do not say their table.
+pub struct Tables {
+    list: Vec<(Name, HashSet<Name>)>,
+    /// What was found out before, by what the row calls itself.
+    known: HashMap<String, Option<Name>>,
+}
+
+impl Tables {
+    pub fn new(schemas: &Schemas) -> Tables {
+        let columns = |t: &TableDef| t.columns.iter().map(|c| c.name.clone()).collect();
+        let list = schemas.tables().iter().filter(|t| &*t.time == "TimeGenerated");
+        Tables { list: list.map(|t| (t.name.clone(), columns(t))).collect(), known: HashMap::new() }
+    }
+
+    /// The table that has most of the row's columns, and more than half of them.
+    fn of_row(&mut self, named: &str, fields: &[Field<'_>]) -> Option<Name> {
+        if let Some(known) = self.known.get(named) {
+            return known.clone();
+        }
+        let filled: Vec<&str> =
+            fields.iter().filter(|f| !f.value.is_blank()).map(|f| f.name.as_ref()).collect();
+        let has = |columns: &HashSet<Name>| filled.iter().filter(|n| columns.contains(**n)).count();
+        let best = self.list.iter().map(|(n, c)| (has(c), n)).reduce(|a, b| if b.0 > a.0 { b } else { a });
+        let found = best.filter(|(n, _)| n * 5 > filled.len() * 3).map(|(_, n)| n.clone());
+        if self.known.len() < 1024 {
+            self.known.insert(named.to_owned(), found.clone());
+        }
+        found
+    }
+}
+
 impl Recogniser<'_> {
-    pub(super) fn sentinel<'a>(&mut self, origin: &Origin<'_>, marks: &Marks, fields: &mut Vec<Field<'a>>, sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub(super) fn sentinel<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        marks: &Marks,
+        fields: &mut Vec<Field<'a>>,
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         use Mark as M;
         let named = marks.get(M::Type, fields).and_then(|v| v.as_text());
         let name: &str = match named.as_deref() {
@@ -40,10 +93,11 @@ impl Recogniser<'_> {
             "SecurityEvent" => self.names.security.clone(),
             "Syslog" => self.names.syslog.clone(),
             _ if self.schemas.table(name).is_some() => self.names.get(name),
-            _ => {
-                let clean = crate::input::table_name(name);
-                self.names.get(&clean)
-            }
+            // A query may have put something else under the name `Type`.
+            _ => match self.cloud.of_row(name, fields) {
+                Some(table) => table,
+                None => self.names.get(&crate::input::table_name(name)),
+            },
         };
         self.count(&table, Shape::Sentinel);
         let wanted = sink.wants(&table);
@@ -58,7 +112,8 @@ impl Recogniser<'_> {
                 return ControlFlow::Continue(());
             }
             self.strip_suffixes(&table, fields);
-            let xml = data_text.as_deref().filter(|t| t.trim_start().starts_with('<')).and_then(XmlEvent::parse);
+            let xml =
+                data_text.as_deref().filter(|t| t.trim_start().starts_with('<')).and_then(XmlEvent::parse);
             let mut all: Vec<Field<'_>> = std::mem::take(fields);
             if let Some(provider) = find(&all, "EventSourceName") {
                 all.push(Field::new("Provider", provider));
@@ -114,7 +169,13 @@ impl Recogniser<'_> {
                     system.push_head(&mut out);
                     xml.push_data(&mut out);
                     system.push_tail(&mut out);
-                    return self.push_windows(origin, &table, &out, system.time.or(find(fields, "TimeGenerated")), sink);
+                    return self.push_windows(
+                        origin,
+                        &table,
+                        &out,
+                        system.time.or(find(fields, "TimeGenerated")),
+                        sink,
+                    );
                 }
             }
         }
@@ -122,7 +183,14 @@ impl Recogniser<'_> {
     }
 
     /// The event inside a row of `Event` or `WindowsEvent`.
-    fn unpack(&mut self, origin: &Origin<'_>, system: &System<'_>, data: Option<&str>, row: &[Field<'_>], sink: &mut dyn EventSink) -> ControlFlow<()> {
+    fn unpack(
+        &mut self,
+        origin: &Origin<'_>,
+        system: &System<'_>,
+        data: Option<&str>,
+        row: &[Field<'_>],
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let table = self.log_name(system.log());
         self.count(&table, Shape::Sentinel);
         if !sink.wants(&table) {

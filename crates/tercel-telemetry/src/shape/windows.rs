@@ -160,7 +160,12 @@ impl Recogniser<'_> {
     }
 
     /// `{"Event":{"System":…,"EventData":…}}`; `event` is the inner object.
-    pub(super) fn event_log<'a>(&mut self, origin: &Origin<'_>, event: &'a str, sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub(super) fn event_log(
+        &mut self,
+        origin: &Origin<'_>,
+        event: &str,
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         let parts = open(Some(RawValue::Json(event)));
         let system = System::from_json(&open(find(&parts, "System")));
         let table = self.log_name(system.log());
@@ -184,7 +189,12 @@ impl Recogniser<'_> {
     /// days on machines that were resumed from a snapshot, and the record's is the one that all logs of a
     /// machine share.
     pub(super) fn push_windows(
-        &mut self, origin: &Origin<'_>, table: &Name, fields: &[Field<'_>], record_time: Option<RawValue<'_>>, sink: &mut dyn EventSink,
+        &mut self,
+        origin: &Origin<'_>,
+        table: &Name,
+        fields: &[Field<'_>],
+        record_time: Option<RawValue<'_>>,
+        sink: &mut dyn EventSink,
     ) -> ControlFlow<()> {
         let record_time = record_time.unwrap_or(RawValue::Null);
         let times = match find(fields, "UtcTime") {
@@ -195,7 +205,13 @@ impl Recogniser<'_> {
     }
 
     /// All fields at the top level.
-    pub(super) fn flat_windows<'a>(&mut self, origin: &Origin<'_>, marks: &Marks, fields: &mut Vec<Field<'a>>, sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub(super) fn flat_windows<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        marks: &Marks,
+        fields: &mut Vec<Field<'a>>,
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         use Mark as M;
         let provider = marks.first(&[M::Provider, M::SourceName], fields);
         let channel = marks.get(M::Channel, fields);
@@ -220,18 +236,28 @@ impl Recogniser<'_> {
             ("SystemThreadId", f(&[M::ThreadId], fields)),
             ("SystemUserId", f(&[M::UserId], fields)),
         ];
-        let record_time = f(&[M::AtTimestamp, M::TimeCreated, M::TimeGenerated, M::EventTime], fields);
+        // `EventTime` is the local time of a machine whose zone nobody wrote down.
+        let record_time = f(&[M::AtTimestamp, M::TimeCreated, M::TimeGenerated], fields);
+        let local_time = f(&[M::EventTime], fields).unwrap_or(RawValue::Null);
         fix_nxlog(marks, fields, log);
         fields.extend(extra.into_iter().filter_map(|(n, v)| Some(Field::new(n, v?))));
-        let times = match (log, marks.get(M::UtcTime, fields)) {
-            (Log::Sysmon, Some(t)) => [record_time.unwrap_or(RawValue::Null), t],
-            _ => [record_time.unwrap_or(RawValue::Null), RawValue::Null],
+        let times = match (record_time, marks.get(M::UtcTime, fields)) {
+            (Some(t), Some(utc)) if log == Log::Sysmon => [t, utc],
+            (Some(t), _) => [t, local_time],
+            (None, Some(utc)) if log == Log::Sysmon => [utc, local_time],
+            (None, _) => [local_time, RawValue::Null],
         };
         self.push(origin, &table, fields, times, sink)
     }
 
     /// `event_data.*`, `event_id`, `source_name`, …
-    pub(super) fn winlogbeat6<'a>(&mut self, origin: &Origin<'_>, marks: &Marks, fields: &[Field<'a>], sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub(super) fn winlogbeat6<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        marks: &Marks,
+        fields: &[Field<'a>],
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         use Mark as M;
         let get = |m| marks.get(m, fields);
         let system = System {

@@ -58,7 +58,8 @@ impl XmlEvent {
                     out.attributes(&e);
                     // `<Data Name="X"/>` is an empty value.
                     if e.local_name().as_ref() == "Data" {
-                        out.data.push((attribute(&e, "Name").unwrap_or_else(|| "Data".into()), String::new()));
+                        out.data
+                            .push((attribute(&e, "Name").unwrap_or_else(|| "Data".into()), String::new()));
                     }
                 }
                 Ok(Event::Text(t)) => content.push_str(&t.xml10_content()),
@@ -196,7 +197,10 @@ mod tests {
 
     #[test]
     fn user_data_and_broken_text() {
-        let e = XmlEvent::parse("<Event><UserData><EventXML><User>a</User><Address>b</Address></EventXML></UserData></Event>").unwrap();
+        let e = XmlEvent::parse(
+            "<Event><UserData><EventXML><User>a</User><Address>b</Address></EventXML></UserData></Event>",
+        )
+        .unwrap();
         assert_eq!(e.data, [("User".to_owned(), "a".to_owned()), ("Address".to_owned(), "b".to_owned())]);
         let e = XmlEvent::parse("<EventData><Data Name='A'>1</Data><Data Name='B'>2").unwrap();
         assert_eq!(e.data, [("A".to_owned(), "1".to_owned())]);

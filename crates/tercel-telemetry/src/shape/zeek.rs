@@ -40,7 +40,13 @@ impl Recogniser<'_> {
         }
     }
 
-    pub(super) fn zeek<'a>(&mut self, origin: &Origin<'_>, marks: &Marks, fields: &mut [Field<'a>], sink: &mut dyn EventSink) -> ControlFlow<()> {
+    pub(super) fn zeek<'a>(
+        &mut self,
+        origin: &Origin<'_>,
+        marks: &Marks,
+        fields: &mut [Field<'a>],
+        sink: &mut dyn EventSink,
+    ) -> ControlFlow<()> {
         use Mark as M;
         let path = marks.first(&[M::ZeekPath, M::ZeekStream], fields).and_then(|v| v.as_text());
         let path: &str = match path.as_deref() {
