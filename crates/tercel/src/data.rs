@@ -13,9 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tercel_engine::{DataSource, Demand, EngineError, TableBatch, Telemetry, hidden};
 use tercel_ir::Type;
 use tercel_schema::{Schemas, TableDef};
-use tercel_telemetry::{
-    Inputs, Problem, ProblemKind, Progress, ReadOptions, ReadStats, Shape, Survey,
-};
+use tercel_telemetry::{Inputs, Problem, ProblemKind, Progress, ReadOptions, ReadStats, Shape, Survey};
 
 /// Tables that one capture of Windows events may hold, whatever its beginning shows.
 const WINDOWS: [&str; 3] = ["Sysmon", "SecurityEvent", "WindowsEvents"];
@@ -168,7 +166,11 @@ impl DataSource for Data {
             && (self.schemas().table(table).is_some() || self.survey.tables.iter().any(|t| &*t.name == table))
     }
 
-    fn read(&self, demand: &Demand, each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>) -> Result<(), EngineError> {
+    fn read(
+        &self,
+        demand: &Demand,
+        each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
         let telemetry = Telemetry::new(&self.inputs, self.schemas(), [], &self.progress);
         let ranged = self.range.get().is_some_and(|r| r.0.is_some() || r.1.is_some());
         let mut failed = None;
@@ -186,7 +188,8 @@ impl DataSource for Data {
                 }
             })
         } else {
-            telemetry.read(demand, &mut |b| if interrupt::stopped() { ControlFlow::Break(()) } else { each(b) })
+            telemetry
+                .read(demand, &mut |b| if interrupt::stopped() { ControlFlow::Break(()) } else { each(b) })
         };
         if let Some(stats) = telemetry.stats() {
             let mut held = self.stats.lock().unwrap_or_else(PoisonError::into_inner);

@@ -30,7 +30,8 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     let started = Instant::now();
     settle_paths(&mut args)?;
     let target = run.target()?;
-    let level = args.level.as_ref().or(run.config.level.as_ref()).and_then(|l| Level::parse(l)).unwrap_or_default();
+    let level =
+        args.level.as_ref().or(run.config.level.as_ref()).and_then(|l| Level::parse(l)).unwrap_or_default();
 
     let mut rules = run.load_rules(&args.rules, args.lang.as_deref());
     rules.not_empty()?;
@@ -104,7 +105,8 @@ fn settle_paths(args: &mut Hunt) -> Result<(), Failure> {
         args.data = args.rules.split_off(1);
     }
     if args.data.is_empty() {
-        return Err(Failure::new("there is no data to hunt in").help("tercel hunt DATA… [-r RULES…]; - is standard input"));
+        return Err(Failure::new("there is no data to hunt in")
+            .help("tercel hunt DATA… [-r RULES…]; - is standard input"));
     }
     if args.data.iter().any(|p| p == "-") && args.rules.iter().any(|p| p == "-") {
         return Err(Failure::new("standard input cannot be both the rules and the data"));
@@ -144,7 +146,8 @@ fn report(
     counted: &hits::Counted,
     all: bool,
 ) -> RuleReport {
-    let mut r = RuleReport { loaded: detections.len(), ran, unwritten: counted.unwritten, ..RuleReport::default() };
+    let mut r =
+        RuleReport { loaded: detections.len(), ran, unwritten: counted.unwritten, ..RuleReport::default() };
     let seen = data.stats().map(|s| s.tables).unwrap_or_default();
     let present = |t: &str| seen.keys().any(|s| &**s == t);
     let errors: HashMap<usize, String> =
@@ -212,9 +215,15 @@ fn notes(args: &Hunt, detections: &[Detection], below: usize, level: Level) -> V
         notes.push(format!("{} below level {level} left out", super::count(below, "rule")));
     }
     if args.world.geoip.is_none() {
-        let n = detections.iter().filter(|d| d.rel.as_ref().is_some_and(|r| calls(r, "geo_info_from_ip_address"))).count();
+        let n = detections
+            .iter()
+            .filter(|d| d.rel.as_ref().is_some_and(|r| calls(r, "geo_info_from_ip_address")))
+            .count();
         if n > 0 {
-            notes.push(format!("{} of the rules ask where an address is; without --geoip FILE.mmdb that is null", n));
+            notes.push(format!(
+                "{} of the rules ask where an address is; without --geoip FILE.mmdb that is null",
+                n
+            ));
         }
     }
     let warned = detections
@@ -238,5 +247,6 @@ fn calls(rel: &Rel, function: &str) -> bool {
         };
         here || e.children().into_iter().any(|c| expr(c, function))
     }
-    rel.expressions().into_iter().any(|e| expr(e, function)) || rel.inputs().into_iter().any(|i| calls(i, function))
+    rel.expressions().into_iter().any(|e| expr(e, function))
+        || rel.inputs().into_iter().any(|i| calls(i, function))
 }

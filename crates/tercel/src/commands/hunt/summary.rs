@@ -119,7 +119,10 @@ mod tests {
     fn telling_fields_first_at_any_depth() {
         let event = json!({"@timestamp": "t", "winlog": {"event_data": {"DestinationPort": 443, "Image": "C:\\a.exe", "User": "-"}}});
         assert_eq!(line(&[], &event), "Image=C:\\a.exe  DestinationPort=443");
-        assert_eq!(line(&["DestinationPort".into(), "@timestamp".into()], &event), "DestinationPort=443  @timestamp=t");
+        assert_eq!(
+            line(&["DestinationPort".into(), "@timestamp".into()], &event),
+            "DestinationPort=443  @timestamp=t"
+        );
         assert_eq!(line(&[], &json!({"n": 1, "list": ["a"]})), "n=1  list=[\"a\"]");
         assert_eq!(line(&[], &Json::Null), "");
         let long = json!({"CommandLine": "x".repeat(500), "Image": "i"});
