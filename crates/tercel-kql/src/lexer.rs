@@ -148,12 +148,8 @@ impl Lexer<'_> {
             Some(b"```") => "```",
             Some(b"~~~") => "~~~",
             _ => {
-                if self.bytes[self.at] == b'~' || self.bytes[self.at] == b'`' {
-                    if start == self.at {
-                        return self.stray(start);
-                    }
-                }
-                return false;
+                // Behind an `h`, the word goes on without the mark.
+                return start == self.at && self.stray(start);
             }
         };
         let body = self.at + 3;

@@ -25,7 +25,7 @@ fn deep_nesting_is_an_error() {
         format!("print x = dynamic({}{})", "[".repeat(deep), "]".repeat(deep)),
         format!("print x = dynamic({}", "{'a':".repeat(deep)),
         format!("{}T{}", "union (".repeat(deep), ")".repeat(deep)),
-        format!("{}", "T | join (".repeat(deep)),
+        "T | join (".repeat(deep),
         format!("let f = () {{ {} }}; f()", "let g = () {".repeat(deep)),
         format!("print x = {}1{}", "a[".repeat(deep), "]".repeat(deep)),
         format!("T | where x in ({}", "T | where x in (".repeat(deep)),

@@ -335,13 +335,13 @@ impl Lowerer<'_> {
                 Type::Long => Expr { ty, ..v },
                 Type::Real => self.cast("todouble", v),
                 Type::String => self.cast("tostring", v),
-                Type::Dynamic => self.to_dynamic(v),
+                Type::Dynamic => self.dynamic_from(v),
                 _ => v,
             })
             .collect()
     }
 
-    fn to_dynamic(&mut self, v: Expr) -> Expr {
+    fn dynamic_from(&mut self, v: Expr) -> Expr {
         match v.as_literal() {
             Some(value) => {
                 let value = value.clone().coerce(Type::Dynamic);

@@ -78,10 +78,10 @@ impl Lowerer<'_> {
             return term;
         }
         let v = self.scalar(e, cx);
-        self.to_condition(v)
+        self.boolean(v)
     }
 
-    pub(super) fn to_condition(&mut self, v: Expr) -> Expr {
+    pub(super) fn boolean(&mut self, v: Expr) -> Expr {
         match v.ty {
             Type::Bool => v,
             _ if is_null(&v) => Expr::null(Type::Bool, v.span),

@@ -60,9 +60,8 @@ fn match_brackets(tokens: &[Token]) -> (Vec<u32>, u32) {
             Tok::LParen => open.push((i, Tok::RParen)),
             Tok::LBracket => open.push((i, Tok::RBracket)),
             Tok::LBrace => open.push((i, Tok::RBrace)),
-            Tok::RParen | Tok::RBracket | Tok::RBrace => {
-                if open.last().is_some_and(|(_, want)| *want == t.tok) {
-                    let (at, _) = open.pop().expect("just seen");
+            _ if open.last().is_some_and(|(_, want)| *want == t.tok) => {
+                if let Some((at, _)) = open.pop() {
                     close[at] = i as u32;
                 }
             }

@@ -338,7 +338,8 @@ impl Parser<'_> {
             // The old form: `render timechart kind=stacked title="x" by a, b`.
             loop {
                 let by = self.at_word("by") || self.at_word("with");
-                if !by && !(self.tok() == Tok::Word && self.peek(1) == Tok::Assign) {
+                let property = self.tok() == Tok::Word && self.peek(1) == Tok::Assign;
+                if !(by || property) {
                     break;
                 }
                 let name = self.name()?;
