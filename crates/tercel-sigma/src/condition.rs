@@ -8,6 +8,9 @@ use tercel_ir::{Diagnostic, Span};
 /// a condition may recurse.
 pub const MAX_DEPTH: usize = 128;
 
+/// Words and signs of a condition; longer ones are an error.
+pub const MAX_TOKENS: usize = 50_000;
+
 /// A condition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
@@ -197,6 +200,12 @@ pub fn parse(text: &str, place: &dyn Fn(std::ops::Range<usize>) -> Span) -> Resu
     let mut p = Parser { tokens: lex(text), at: 0, place, end: text.len(), depth: 0 };
     if p.tokens.is_empty() {
         return Err(Diagnostic::error("invalid-condition", "the condition is empty").at(place(0..text.len())));
+    }
+    if p.tokens.len() > MAX_TOKENS {
+        let message = format!("the condition has more than {MAX_TOKENS} words and signs");
+        return Err(Diagnostic::error("rule-too-large", message)
+            .at(place(0..text.len()))
+            .meaning("the rule cannot run"));
     }
     let expr = p.or()?;
     let aggregation = match p.peek() {

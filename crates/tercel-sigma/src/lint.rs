@@ -42,6 +42,9 @@ pub fn lint(file: &File, text: &str) -> Diagnostics {
     l.sink.finish()
 }
 
+/// Searches by name.
+type Index<'d> = HashMap<&'d str, usize>;
+
 struct Lint<'t> {
     text: &'t str,
     sink: Sink,
@@ -239,10 +242,12 @@ impl Lint<'_> {
         for s in &d.searches {
             self.body(&s.body);
         }
+        let index: Index<'_> =
+            d.searches.iter().enumerate().map(|(i, s)| (s.name.node.as_str(), i)).collect();
         let mut used = vec![false; d.searches.len()];
         let mut prose = d.conditions.is_empty();
         for c in &d.conditions {
-            self.condition(d, c, &mut used, &mut prose);
+            self.condition(&index, c, &mut used, &mut prose);
         }
         if prose {
             return;
@@ -262,11 +267,11 @@ impl Lint<'_> {
         }
     }
 
-    fn condition(&mut self, d: &Detection, c: &Condition, used: &mut [bool], prose: &mut bool) {
-        self.uses(d, &c.expr, used, prose);
+    fn condition(&mut self, index: &Index<'_>, c: &Condition, used: &mut [bool], prose: &mut bool) {
+        self.uses(index, &c.expr, used, prose);
         let Some(a) = &c.aggregation else { return };
         if let Aggregation::Near(e) = &a.node {
-            self.uses(d, e, used, prose);
+            self.uses(index, e, used, prose);
         }
         self.sink.push(
             Diagnostic::warning(
@@ -279,22 +284,22 @@ impl Lint<'_> {
         );
     }
 
-    fn uses(&mut self, d: &Detection, e: &Spanned<Expression>, used: &mut [bool], prose: &mut bool) {
+    fn uses(&mut self, index: &Index<'_>, e: &Spanned<Expression>, used: &mut [bool], prose: &mut bool) {
         match &e.node {
             Expression::Prose(_) => *prose = true,
             Expression::Search(name) => {
-                for (s, u) in d.searches.iter().zip(used) {
-                    *u |= s.name.node == *name;
+                if let Some(i) = index.get(name.as_str()) {
+                    used[*i] = true;
                 }
             }
             Expression::Of(_, target) => {
-                for (s, u) in d.searches.iter().zip(used) {
-                    *u |= target.node.matches(&s.name.node);
+                for (name, i) in index {
+                    used[*i] |= target.node.matches(name);
                 }
             }
-            Expression::Not(inner) => self.uses(d, inner, used, prose),
+            Expression::Not(inner) => self.uses(index, inner, used, prose),
             Expression::And(items) | Expression::Or(items) => {
-                items.iter().for_each(|i| self.uses(d, i, used, prose))
+                items.iter().for_each(|i| self.uses(index, i, used, prose))
             }
         }
     }

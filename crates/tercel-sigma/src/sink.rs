@@ -25,6 +25,10 @@ impl Sink {
             self.dropped_error |= d.severity == Severity::Error;
         }
     }
+    /// Whether further findings are only counted, so that looking for suggestions is wasted.
+    pub(crate) fn full(&self) -> bool {
+        self.list.len() >= self.limit
+    }
     /// Errors so far.
     pub(crate) fn errors(&self) -> usize {
         self.errors

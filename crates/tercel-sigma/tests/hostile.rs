@@ -163,3 +163,17 @@ fn large_regexes() {
     assert!(rel.is_none());
     assert_eq!(found.iter().next().map(|d| d.code), Some("invalid-regex"));
 }
+
+#[test]
+fn many_searches_and_long_conditions() {
+    let searches: String = (0..20_000).map(|i| format!("    s{i}:\n        F: x\n")).collect();
+    assert_eq!(codes(&rule(&format!("{searches}    condition: 1 of s*"))), ["rule-too-large"]);
+    let condition = vec!["1 of s*"; 16_000].join(" or ");
+    assert_eq!(
+        codes(&rule(&format!("    s:\n        F: x\n    condition: {condition}"))),
+        ["rule-too-large"]
+    );
+    let condition = (0..9_000).map(|i| format!("nobody{i}")).collect::<Vec<_>>().join(" or ");
+    let found = codes(&rule(&format!("    s:\n        F: x\n    condition: {condition}")));
+    assert_eq!(found.last(), Some(&"too-many-findings"));
+}

@@ -69,6 +69,9 @@ impl Lowering<'_> {
         }
         if let Some(c) = schema.get_ignore_case(&name.node) {
             let expr = Expr::column(c.name.clone(), c.ty, name.span);
+            if !self.reported.insert(name.node.clone()) {
+                return Field { expr, name: name.node.clone() };
+            }
             let message = format!("the field `{}` is written `{}` in these events", name.node, c.name);
             self.sink.push(
                 Diagnostic::warning("field-case", message)
@@ -83,6 +86,10 @@ impl Lowering<'_> {
             let expr = Expr::column(name.node.as_str(), Type::String, name.span);
             return Field { expr, name: name.node.clone() };
         }
+        let absent = Field { expr: Expr::null(Type::String, name.span), name: name.node.clone() };
+        if self.sink.full() || !self.reported.insert(name.node.clone()) {
+            return absent;
+        }
         let mut d = Diagnostic::warning(
             "unknown-field",
             format!("events of this log source have no field `{}`", name.node),
@@ -93,7 +100,7 @@ impl Lowering<'_> {
             d = d.help(format!("did you mean `{n}`?"));
         }
         self.sink.push(d);
-        Field { expr: Expr::null(Type::String, name.span), name: name.node.clone() }
+        absent
     }
 }
 

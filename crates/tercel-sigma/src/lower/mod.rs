@@ -10,7 +10,7 @@ mod value;
 use crate::ast::{Detection, Document, LogSource, Rule, SearchBody, Spanned};
 use crate::condition::{Aggregation, Condition, Expression, Quantifier};
 use crate::sink::Sink;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tercel_ir::{Catalog, Diagnostic, Diagnostics, Expr, Rel, Span, Value};
 
 /// What lowering needs to know beside the rule.
@@ -82,7 +82,15 @@ pub fn lower(rule: &Rule, catalog: &dyn Catalog, options: &Options) -> (Option<R
                 .meaning("they are taken for Sigma's own, which may be wrong"),
         );
     }
-    let mut l = Lowering { relation, options, sink, failed: false, searches: HashMap::new(), nodes: 0 };
+    let mut l = Lowering {
+        relation,
+        options,
+        sink,
+        failed: false,
+        searches: HashMap::new(),
+        reported: HashSet::new(),
+        nodes: 0,
+    };
     let predicate = l.detection(&rule.detection);
     let Lowering { relation, sink, failed, .. } = l;
     let found = sink.finish();
@@ -113,6 +121,8 @@ struct Lowering<'o> {
     failed: bool,
     /// What has been lowered, with its number of nodes: a search may be named many times.
     searches: HashMap<String, (Expr, usize)>,
+    /// Fields that something has been said about: once a rule is enough.
+    reported: HashSet<String>,
     /// Nodes of the whole predicate so far.
     nodes: usize,
 }

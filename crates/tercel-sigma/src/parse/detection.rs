@@ -4,8 +4,12 @@ use super::{Cx, pairs};
 use crate::ast::{Detection, Item, Modifier, Scalar, Search, SearchBody, Spanned, Text, Value};
 use crate::condition::{self, Condition, Expression};
 use crate::yaml::{Kind, Node};
+use std::collections::HashSet;
 use tercel_ir::diag::nearest;
 use tercel_ir::{Diagnostic, Severity, Span};
+
+/// A detection may have so many searches; every `1 of …` looks at all of them.
+const MAX_SEARCHES: usize = 10_000;
 
 /// Reads the section. Keys of `others` are not searches; they are handed back.
 pub(super) fn detection(
@@ -50,10 +54,18 @@ pub(super) fn detection(
                 .help("add `condition:`, for example `condition: selection`"),
         ),
     }
+    if out.searches.len() > MAX_SEARCHES {
+        let message = format!("the detection has more than {MAX_SEARCHES} searches");
+        cx.sink
+            .push(Diagnostic::error("rule-too-large", message).at(key.span).meaning("the rule cannot run"));
+        out.searches.truncate(MAX_SEARCHES);
+        return (out, extra);
+    }
+    let names: HashSet<&str> = out.searches.iter().map(|s| s.name.node.as_str()).collect();
     for c in &out.conditions {
-        references(cx, &out, &c.expr);
+        references(cx, &names, &c.expr);
         if let Some(condition::Aggregation::Near(e)) = c.aggregation.as_ref().map(|a| &a.node) {
-            references(cx, &out, e);
+            references(cx, &names, e);
         }
     }
     (out, extra)
@@ -93,24 +105,26 @@ pub(super) fn condition(cx: &mut Cx<'_>, text: &Text) -> Condition {
 }
 
 /// Every search that the condition names must be there.
-fn references(cx: &mut Cx<'_>, detection: &Detection, e: &Spanned<Expression>) {
+fn references(cx: &mut Cx<'_>, names: &HashSet<&str>, e: &Spanned<Expression>) {
     match &e.node {
         Expression::Search(name) => {
-            if detection.search(name).is_none() {
+            if !names.contains(name.as_str()) {
                 let mut d = Diagnostic::error(
                     "missing-search",
                     format!("the condition names `{name}`, and there is no such search"),
                 )
                 .at(e.span)
                 .meaning("the rule cannot run");
-                if let Some(near) = nearest(name, detection.searches.iter().map(|s| s.name.node.as_str())) {
+                if !cx.sink.full()
+                    && let Some(near) = nearest(name, names.iter().copied())
+                {
                     d = d.help(format!("did you mean `{near}`?"));
                 }
                 cx.sink.push(d);
             }
         }
         Expression::Of(_, target) => {
-            if !detection.searches.iter().any(|s| target.node.matches(&s.name.node)) {
+            if !names.iter().any(|n| target.node.matches(n)) {
                 cx.sink.push(
                     Diagnostic::error("missing-search", "no search has a name that this means")
                         .at(target.span)
@@ -120,10 +134,8 @@ fn references(cx: &mut Cx<'_>, detection: &Detection, e: &Spanned<Expression>) {
             }
         }
         Expression::Prose(_) => {}
-        Expression::Not(inner) => references(cx, detection, inner),
-        Expression::And(items) | Expression::Or(items) => {
-            items.iter().for_each(|i| references(cx, detection, i))
-        }
+        Expression::Not(inner) => references(cx, names, inner),
+        Expression::And(items) | Expression::Or(items) => items.iter().for_each(|i| references(cx, names, i)),
     }
 }
 
@@ -195,7 +207,9 @@ fn item(cx: &mut Cx<'_>, key: Text, node: Node) -> Option<Item> {
                 let mut d = Diagnostic::error("unknown-modifier", format!("there is no modifier `{m}`"))
                     .at(span)
                     .meaning("the rule cannot run");
-                if let Some(near) = nearest(m, Modifier::ALL.iter().map(|m| m.as_str())) {
+                if !cx.sink.full()
+                    && let Some(near) = nearest(m, Modifier::ALL.iter().map(|m| m.as_str()))
+                {
                     d = d.help(format!("did you mean `{near}`?"));
                 }
                 cx.sink.push(d);

@@ -229,7 +229,8 @@ impl Cx<'_> {
     /// A key that the specification does not know. It is kept, so this is a note, unless it looks like
     /// a slip of the pen.
     fn unknown_key(&mut self, key: &Text, known: &[&str], section: &str) {
-        let d = match nearest(&key.node, known.iter().copied()) {
+        let near = if self.sink.full() { None } else { nearest(&key.node, known.iter().copied()) };
+        let d = match near {
             Some(k) => Diagnostic::warning("unknown-key", format!("unknown key `{}` in {section}", key.node))
                 .help(format!("did you mean `{k}`?")),
             None => Diagnostic::note(
