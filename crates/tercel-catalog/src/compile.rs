@@ -38,7 +38,8 @@ impl Detection {
             general.bind(anywhere, options);
             // Tables that only this data has are unknown elsewhere; then there is nothing to compare with.
             if !general.has_errors() {
-                let known = |d: &Diagnostic| general.diagnostics.iter().any(|g| g.code == d.code && g.span == d.span);
+                let known =
+                    |d: &Diagnostic| general.diagnostics.iter().any(|g| g.code == d.code && g.span == d.span);
                 self.diagnostics.retain(|d| d.severity != Severity::Warning || known(d));
                 self.never = general.rel.as_ref().and_then(tercel_verify::never_fires);
             }

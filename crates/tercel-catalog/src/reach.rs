@@ -176,8 +176,11 @@ mod tests {
         let at = Span::default();
         let mut c = Column::new("d", Type::String);
         c.domain = Some(Domain::Values { values: Arc::from(["in".to_string()]), closed: true });
-        let predicate =
-            Expr::known("eq", vec![Expr::column("d", Type::String, at), Expr::literal(Value::str("true"), at)], at);
+        let predicate = Expr::known(
+            "eq",
+            vec![Expr::column("d", Type::String, at), Expr::literal(Value::str("true"), at)],
+            at,
+        );
         let why = over(&scan("a", vec![c]).filter(predicate, at), &["a"]).unwrap();
         assert!(why.starts_with("over a: "), "{why}");
     }

@@ -101,7 +101,7 @@ fn the_pack_runs_without_being_named() {
 
 #[test]
 fn what_cannot_fire_here_is_said() {
-    let rule = "// title: Process starts\nDeviceRegistryEvents | where RegistryKey has 'Run'";
+    let rule = "// title: Process starts\nCloudAppEvents | where ActionType == 'FileDownloaded'";
     let never = "// title: Never\nimNetworkSession | where NetworkDirection =~ 'true'";
     let parent =
         "// title: Parents\nDeviceNetworkEvents | where InitiatingProcessParentFileName =~ 'winword.exe'";
@@ -109,7 +109,7 @@ fn what_cannot_fire_here_is_said() {
     let folder = dir.path().to_str().unwrap();
     let r = tercel(&["hunt", &path(&dir, "e.jsonl"), "-r", folder, "--explain-skips"]).code(0);
     assert!(r.err.contains("3 unable to fire"), "{}", r.err);
-    assert!(r.err.contains("no events of DeviceRegistryEvents"), "{}", r.err);
+    assert!(r.err.contains("no events of CloudAppEvents"), "{}", r.err);
     assert!(r.err.contains("it can never fire, on any data"), "{}", r.err);
     assert!(r.err.contains("InitiatingProcessParentFileName"), "{}", r.err);
 }
@@ -128,7 +128,7 @@ fn strict_refuses_what_otherwise_only_warns() {
 
 #[test]
 fn lint_as_data_and_for_people() {
-    let text = "// title: A\n// id: lint-1\nDeviceNetworkEvents\n| where ActionTyp == 'ConnectionSuccess'\n";
+    let text = "// title: A\n// id: lint-1\nDeviceNetworkEvents\n| project ActionTyp, RemoteIP\n";
     let dir = folder(&[("a.kql", text), ("good.yml", SIGMA)]);
     let bad = path(&dir, "a.kql");
     let found = tercel(&["lint", &bad, "--format", "json"]).code(0).json();
@@ -136,12 +136,12 @@ fn lint_as_data_and_for_people() {
     assert_eq!(keys(f)[..8], ["code", "severity", "rule", "file", "line", "column", "message", "help"]);
     assert_eq!(
         (&f["code"], &f["rule"], &f["line"], &f["column"]),
-        (&json!("unknown-column"), &json!("lint-1"), &json!(4), &json!(9))
+        (&json!("unknown-column"), &json!("lint-1"), &json!(4), &json!(11))
     );
     assert_eq!(f["file"].as_str(), Some(bad.as_str()));
     let people = tercel(&["lint", &bad]).code(0).out;
     assert!(
-        people.contains("a.kql:4:9") && people.contains("^^^^^^^^^") && people.contains("ActionType"),
+        people.contains("a.kql:4:11") && people.contains("^^^^^^^^^") && people.contains("ActionType"),
         "{people}"
     );
     assert!(tercel(&["lint", &bad, "--strict"]).code(1).out.contains("error[unknown-column]"));
