@@ -28,7 +28,7 @@ pub use kernels::{Arg, Call};
 pub use options::{Now, Options};
 pub use passes::{is_empty, prune_absent, uses_now, with_provenance};
 pub use plan::MAX_DEPTH;
-pub use query::{QueryOutcome, query, query_rows};
+pub use query::{QueryOutcome, explain, query, query_rows};
 pub use session::{SessionOptions, session};
 pub use source::{DataSource, Demand, MemorySource, TableBatch, TableDemand, hidden};
 pub use sql::sql;

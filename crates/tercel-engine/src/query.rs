@@ -86,3 +86,18 @@ pub fn query_rows(
         None => Ok((outcome, out)),
     }
 }
+
+/// The physical plan of a relation, as text, for people who ask why something is slow. Relations inside
+/// expressions are run to get there.
+///
+/// # Errors
+/// As [`query`].
+pub fn explain(rel: &Rel, source: &dyn DataSource, options: &Options) -> Result<String, EngineError> {
+    let context = session(&options.session)?;
+    let (mut drafts, _) = settle(vec![rel.clone()], source, &context, options);
+    let Some(draft) = drafts.pop() else { return Err(EngineError::internal("no plan")) };
+    match draft.error {
+        Some(e) => Err(e),
+        None => Ok(plan(&draft.rel, &context, options)?.describe()),
+    }
+}

@@ -66,6 +66,10 @@ impl Prepared {
     pub(crate) fn new(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Prepared {
         let mut passes = vec![vec![]];
         assign(&plan, 0, &mut passes);
+        // A side without scans (literal rows) needs no pass.
+        let shared = passes.remove(0);
+        passes.retain(|p| !p.is_empty());
+        passes.insert(0, shared);
         Prepared { plan, context, passes, feeding: vec![] }
     }
 
@@ -95,6 +99,11 @@ impl Prepared {
         self.plan.schema()
     }
 
+    /// The plan as text.
+    pub(crate) fn describe(&self) -> String {
+        datafusion::physical_plan::displayable(self.plan.as_ref()).indent(false).to_string()
+    }
+
     /// Whether the data must be read more than once for this plan.
     pub(crate) fn needs_own_pass(&self) -> bool {
         self.passes.len() > 1
@@ -115,10 +124,6 @@ fn assign(plan: &Arc<dyn ExecutionPlan>, pass: usize, passes: &mut Vec<Vec<Arc<F
             let own = passes.len() - 1;
             assign(child, own, passes);
         }
-    }
-    // A side without scans (literal rows) needs no pass.
-    while passes.len() > 1 && passes.last().is_some_and(Vec::is_empty) {
-        passes.pop();
     }
 }
 

@@ -36,6 +36,12 @@ pub fn session(options: &SessionOptions) -> Result<SessionContext, EngineError> 
         .with_batch_size(options.batch_rows.max(1))
         .with_information_schema(false)
         .with_collect_statistics(false);
+    // Sorting partitions one by one shares a bound on the best rows between them, also where a key that is
+    // constant within each partition has been left out of it (a union with a label): rows get lost. So
+    // partitions are brought together first.
+    config = config.set_bool("datafusion.optimizer.repartition_sorts", false);
+    // A filter that a sort or join grows while it runs only pays where a scan can skip files with it.
+    config = config.set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false);
     // Names of tables and columns are case-sensitive (`EventID`), so SQL must not fold them either.
     config.options_mut().sql_parser.enable_ident_normalization = false;
     let mut runtime = RuntimeEnvBuilder::new();

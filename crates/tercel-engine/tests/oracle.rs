@@ -185,6 +185,10 @@ fn aggregate(d: &mut Dice, input: Rel, data: &Data) -> Rel {
                 .map(|(n, t)| if n == 1 && !f.name.starts_with("arg") { Type::Long } else { t })
                 .collect();
             let Ok(ty) = f.result_type(&types) else { continue };
+            // Dynamics may be incomparable; then the first one counts.
+            if !sorted && matches!(f.name, "min" | "max") && types[0] == Type::Dynamic {
+                continue;
+            }
             let args = types
                 .iter()
                 .enumerate()
@@ -358,7 +362,7 @@ fn sorted(mut rows: Vec<String>) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn the_engine_gives_what_the_interpreter_gives(seed in 1u64.., depth in 0usize..4, partitions in 1usize..3) {
@@ -403,7 +407,8 @@ proptest! {
         }).map_err(|e| TestCaseError::fail(e.to_string()))?;
         for (p, got) in plans.iter().zip(&got) {
             prop_assert!(stats.plans[p.id].error.is_none(), "{:?} {:?}", stats.plans[p.id].error, p.rel);
-            prop_assert_eq!(sorted(as_text(got)), sorted(as_text(&common::run(&p.rel, &data))), "{:?}", p.rel);
+            let plan = || tercel_engine::explain(&p.rel, &source(&data), &Options::default());
+            prop_assert_eq!(sorted(as_text(got)), sorted(as_text(&common::run(&p.rel, &data))), "{:?} {:?}", p.rel, plan());
         }
     }
 }

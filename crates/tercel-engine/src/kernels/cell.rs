@@ -93,8 +93,11 @@ impl Kernel for Coalesce {
     }
 }
 
-fn coalesce(args: &[Arg]) -> Option<Box<dyn Kernel>> {
+fn coalesce(args: &[Arg], result: Type) -> Option<Box<dyn Kernel>> {
     let ty = args.iter().find_map(|a| if let Arg::Column(t) = a { Some(*t) } else { None })?;
+    if !crate::values::same_form(ty, result) {
+        return None;
+    }
     let mut list = Vec::with_capacity(args.len());
     for a in args {
         list.push(match a {
@@ -109,9 +112,9 @@ fn coalesce(args: &[Arg]) -> Option<Box<dyn Kernel>> {
     Some(Box::new(Coalesce { ty, args: list }))
 }
 
-pub(super) fn kernel(name: &str, args: &[Arg]) -> Option<Box<dyn Kernel>> {
+pub(super) fn kernel(name: &str, args: &[Arg], result: Type) -> Option<Box<dyn Kernel>> {
     if name == "coalesce" {
-        return coalesce(args);
+        return coalesce(args, result);
     }
     let rest: Vec<&Value> = text_first(args)?;
     if !rest.is_empty() {

@@ -38,9 +38,9 @@ pub(crate) trait Kernel: Send + Sync {
 }
 
 /// The kernel for a call, if there is one.
-fn kernel_for(function: &Function, args: &[Arg]) -> Option<Box<dyn Kernel>> {
+fn kernel_for(function: &Function, args: &[Arg], result: Type) -> Option<Box<dyn Kernel>> {
     let name = function.name;
-    cell::kernel(name, args)
+    cell::kernel(name, args, result)
         .or_else(|| set::kernel(name, args))
         .or_else(|| text::kernel(name, args))
         .or_else(|| term::kernel(name, args))
@@ -64,7 +64,7 @@ pub struct Call {
 impl Call {
     /// A call with the kernel for it, if there is one.
     pub fn new(function: &'static Function, args: Vec<Arg>, result: Type, context: Arc<Context>) -> Call {
-        let kernel = kernel_for(function, &args);
+        let kernel = kernel_for(function, &args, result);
         let mut call = Call::without_kernel(function, args, result, context);
         call.kernel = kernel;
         call

@@ -46,9 +46,14 @@ fn native(a: &Aggregation) -> Option<Choice> {
     })
 }
 
-/// Whether the answer depends on the order of the rows.
-fn ordered(name: &str) -> bool {
-    matches!(name, "make_list" | "make_set" | "first" | "last" | "take_any" | "arg_max" | "arg_min")
+/// Whether the answer depends on the order of the rows: what keeps places, and what keeps the first of
+/// values that cannot be compared (as dynamics often cannot).
+fn ordered(a: &Aggregation) -> bool {
+    match a.function.name {
+        "make_list" | "make_set" | "first" | "last" | "take_any" | "arg_max" | "arg_min" => true,
+        "min" | "max" => native(a).is_none(),
+        _ => false,
+    }
 }
 
 impl Planner<'_> {
@@ -75,7 +80,7 @@ impl Planner<'_> {
         }
         // DataFusion drops a sort whose order nobody asks for; an order-sensitive aggregate over sorted
         // rows asks by name.
-        let order = if used.iter().any(|(_, a)| ordered(a.function.name)) { Planner::order_of(input) } else { None };
+        let order = if used.iter().any(|(_, a)| ordered(a)) { Planner::order_of(input) } else { None };
         let order = order.unwrap_or_default();
         for (k, key) in order.iter().enumerate() {
             inner.add(format!("{ORDER}{k}").into(), key.expr.ty);
@@ -103,14 +108,20 @@ impl Planner<'_> {
             env.push((name.clone(), ty));
         }
         for (k, (name, a)) in used.iter().enumerate() {
-            let filter = match &a.filter {
-                None => None,
-                Some(f) => {
-                    below.push(compile(f, Type::Bool, &i.env, &self.context)?.alias(format!("f{k}")));
-                    Some(Box::new(column(&format!("f{k}"))))
-                }
-            };
             let choice = native(a);
+            let mut filter = match &a.filter {
+                None => None,
+                Some(f) => Some(compile(f, Type::Bool, &i.env, &self.context)?),
+            };
+            if choice.as_ref().is_some_and(|c| c.distinct) {
+                // DataFusion counts one distinct value where the argument turns out to be a null literal.
+                let solid = compile(&a.args[0], a.args[0].ty, &i.env, &self.context)?.is_not_null();
+                filter = Some(filter.map_or(solid.clone(), |f| f.and(solid)));
+            }
+            let filter = filter.map(|f| {
+                below.push(f.alias(format!("f{k}")));
+                Box::new(column(&format!("f{k}")))
+            });
             let mut args: Vec<DfExpr> = Vec::new();
             let mut shape: Vec<Arg> = Vec::new();
             for (m, e) in a.args.iter().enumerate() {
@@ -140,7 +151,7 @@ impl Planner<'_> {
                     (Arc::new(AggregateUDF::new_from_impl(f)), false, a.ty, None)
                 }
             };
-            let order_by = if ordered(a.function.name) { sort.clone() } else { vec![] };
+            let order_by = if ordered(a) { sort.clone() } else { vec![] };
             let f = AggregateFunction::new_udf(function, args, distinct, filter, order_by, None);
             computed.push(DfExpr::AggregateFunction(f).alias(format!("r{k}")));
             let mut e = column(&format!("r{k}"));

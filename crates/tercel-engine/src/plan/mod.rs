@@ -19,7 +19,7 @@ use crate::source::hidden;
 use crate::values::{arrow_schema, arrow_type};
 use datafusion::common::{Column as DfColumn, DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, TableProvider, provider_as_source};
-use datafusion::logical_expr::{EmptyRelation, Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, SortExpr, Union};
+use datafusion::logical_expr::{EmptyRelation, Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, Union};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tercel_ir::function::Context;
@@ -202,7 +202,7 @@ impl Planner<'_> {
         for (name, ty) in need.iter().filter(|(n, _)| !columns.iter().any(|(c, _)| c == n)) {
             inner.add(name.clone(), *ty);
         }
-        let used: Vec<&(Name, Expr)> = columns.iter().filter(|(n, _)| need.has(n)).collect();
+        let used = wanted(columns, need);
         used.iter().for_each(|(_, e)| inner.add_expr(e));
         let i = self.rel(input, &inner)?;
         if used.is_empty() {
@@ -226,7 +226,7 @@ impl Planner<'_> {
     }
 
     fn project(&mut self, rel: &Rel, input: &Rel, columns: &[(Name, Expr)], need: &Need) -> Result<Planned> {
-        let used: Vec<&(Name, Expr)> = columns.iter().filter(|(n, _)| need.has(n)).collect();
+        let used = wanted(columns, need);
         let mut inner = Need::default();
         used.iter().for_each(|(_, e)| inner.add_expr(e));
         // The marks of a sort below pass through.
@@ -324,7 +324,10 @@ impl Planner<'_> {
             plan = plan.project(out)?;
             env = Env::of(columns);
         }
-        Ok(Planned { plan: plan.sort(by)?.build()?, env })
+        // Not the builder's `sort`: that one, made for SQL, takes a key for the column of the same name below
+        // the projection if that stands there under another name.
+        let plan = LogicalPlan::Sort(Sort { expr: by, input: Arc::new(plan.build()?), fetch: None });
+        Ok(Planned { plan, env })
     }
 
     /// The keys of the sort whose order the rows of a relation still have.
@@ -339,6 +342,13 @@ impl Planner<'_> {
             _ => None,
         }
     }
+}
+
+/// The computed columns that are needed. Where a name stands twice, the last one counts.
+fn wanted<'e>(columns: &'e [(Name, Expr)], need: &Need) -> Vec<&'e (Name, Expr)> {
+    let last: HashMap<&Name, usize> = columns.iter().enumerate().map(|(i, (n, _))| (n, i)).collect();
+    let kept = columns.iter().enumerate().filter(|(i, (n, _))| need.has(n) && last[n] == *i);
+    kept.map(|(_, c)| c).collect()
 }
 
 /// No rows.

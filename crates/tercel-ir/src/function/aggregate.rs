@@ -189,15 +189,18 @@ impl Set {
 }
 impl Accumulator for Set {
     fn update(&mut self, a: &[Value]) {
+        // Of a count, the second argument is an accuracy, which says nothing: the count is exact.
+        if let Some(n) = a.get(1).and_then(Value::as_i64)
+            && !self.count
+        {
+            self.cap = (n.max(0) as usize).min(LIST_CAP);
+        }
         match &a[0] {
             Value::Null | Value::Dynamic(serde_json::Value::Null) => {}
             Value::Dynamic(serde_json::Value::Array(items)) if self.flatten => {
                 items.iter().for_each(|i| self.add(i.clone()));
             }
             v => self.add(v.to_json()),
-        }
-        if let Some(n) = a.get(1).and_then(Value::as_i64) {
-            self.cap = (n.max(0) as usize).min(LIST_CAP);
         }
     }
     fn merge(&mut self, s: Vec<Value>) {
