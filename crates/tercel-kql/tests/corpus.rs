@@ -132,3 +132,58 @@ fn what_is_printed_parses_to_the_same_tree() {
     println!("{count} texts printed and read again");
     assert!(bad.is_empty(), "{} differ:\n{}", bad.len(), bad.join("\n"));
 }
+
+/// Every capitalised name is a table that may have any column.
+struct Anything;
+
+impl tercel_ir::Catalog for Anything {
+    fn relation(&self, name: &str) -> Option<Result<tercel_ir::Rel, tercel_ir::Diagnostic>> {
+        if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+            return None;
+        }
+        let columns = vec![tercel_ir::Column::new("TimeGenerated", tercel_ir::Type::DateTime)];
+        let schema = tercel_ir::Schema { columns, open: true };
+        let kind = tercel_ir::RelKind::Scan { table: name.into() };
+        Some(Ok(tercel_ir::Rel { kind, schema, span: tercel_ir::Span::default() }))
+    }
+    fn function(&self, _: &str) -> Option<&tercel_ir::StoredFunction> {
+        None
+    }
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn log_source(
+        &self,
+        _: tercel_ir::catalog::LogSource<'_>,
+    ) -> Result<tercel_ir::Rel, tercel_ir::Diagnostic> {
+        Err(tercel_ir::Diagnostic::error("no-log-source", "none here"))
+    }
+}
+
+#[test]
+fn what_does_not_lower_is_refused_by_name() {
+    let Some(shared) = shared() else { return };
+    let (mut whole, mut refused) = (0, std::collections::BTreeMap::<String, usize>::new());
+    for t in texts(&shared).iter().filter(|t| t.file.contains("__")) {
+        let (ast, found) = tercel_kql::parse(&t.query);
+        if found.has_errors() {
+            continue;
+        }
+        let _ = tercel_kql::lint(&ast);
+        let (rel, found) = tercel_kql::lower(&ast, &Anything, &tercel_kql::Options::default());
+        match rel {
+            Some(_) => whole += 1,
+            None => {
+                let first = found.iter().find(|d| d.severity == Severity::Error).expect("an error says why");
+                assert!(!first.message.is_empty());
+                *refused.entry(format!("{}: {}", first.code, first.message)).or_default() += 1;
+            }
+        }
+    }
+    println!("{whole} of the community's queries lower, {} are refused", refused.values().sum::<usize>());
+    let mut list: Vec<_> = refused.into_iter().collect();
+    list.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    for (why, n) in list.iter().take(40) {
+        println!("{n:5} {why}");
+    }
+}

@@ -101,6 +101,11 @@ fn doubling_is_bounded() {
     }
     assert!(survive(&format!("{tables} t60")).contains(&"query-too-large"));
     assert!(!survive(&format!("{values} print v60")).is_empty());
+    let mut lets = String::from("let g0 = () { Traffic };");
+    for i in 0..40 {
+        lets += &format!("let g{} = () {{ let a = g{i}(); let b = g{i}(); let c = g{i}(); a }};", i + 1);
+    }
+    assert!(!survive(&format!("{lets} g40()")).is_empty());
     // Constant text stops being folded; nothing grows.
     survive(&format!("{texts} print strlen(s60)"));
     assert!(!survive(&format!("{functions} print f60(toscalar(Traffic | count))")).is_empty());

@@ -45,7 +45,7 @@ impl Lowerer<'_> {
         if let Some(e) = self.special(c, span, cx) {
             return e;
         }
-        let Some(f) = function::by_kql(name).filter(|_| is_function_name(name)) else {
+        let Some(f) = function::by_kql(old_name(name)).filter(|_| is_function_name(name)) else {
             return self.no_function(c, span);
         };
         let args = self.arguments(c, cx);
@@ -708,6 +708,18 @@ fn default_items(e: &Expr) -> Option<Vec<Expr>> {
                 .collect(),
         ),
         _ => None,
+    }
+}
+
+/// Names that the service still reads and no longer documents.
+fn old_name(name: &str) -> &str {
+    match name {
+        "parsejson" => "parse_json",
+        "base64_decodestring" => "base64_decode_tostring",
+        "base64_encodestring" => "base64_encode_tostring",
+        "arraylength" => "array_length",
+
+        other => other,
     }
 }
 

@@ -94,7 +94,7 @@ impl Lowerer<'_> {
     }
 
     /// A bare column that lowering typed as text for want of a declaration.
-    fn is_undeclared(&self, e: &Expr) -> bool {
+    pub(super) fn is_undeclared(&self, e: &Expr) -> bool {
         matches!(&e.kind, ExprKind::Column(n) if self.undeclared.contains(n))
     }
 
@@ -329,7 +329,10 @@ impl Lowerer<'_> {
                 self.report(d);
                 return Expr::boolean(false, span);
             }
-            return self.call(function, [vec![value], list].concat(), span);
+            // Needles are texts, whatever the list holds.
+            let list = list.into_iter().map(|i| if is_text(i.ty) { i } else { self.cast("tostring", i) });
+            let args = [value].into_iter().chain(list).collect();
+            return self.call(function, args, span);
         }
         let mut fitting = Vec::with_capacity(list.len());
         let mut value = value;

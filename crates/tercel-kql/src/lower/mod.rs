@@ -25,7 +25,8 @@ use crate::ast::{Ast, Function, Node, Parameter, ParameterType, Statement, State
 use crate::literal;
 use crate::stack::with_room;
 use rows::Rows;
-use std::collections::{BTreeMap, HashSet};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use tercel_ir::{Catalog, Diagnostic, Diagnostics, Expr, ExprKind, Name, Rel, Span, Value};
 
@@ -61,6 +62,8 @@ fn lower_here(ast: &Ast, catalog: &dyn Catalog, options: &Options) -> (Option<Re
         budget: MAX_NODES,
         undeclared: HashSet::new(),
         case_sensitive: false,
+        probes: Cell::new(0),
+        tabular: RefCell::default(),
     };
     let rel = lowerer.query(ast).map(|rows| rows.rel);
     let rel = if lowerer.diagnostics.has_errors() { None } else { rel };
@@ -114,6 +117,10 @@ struct Lowerer<'a> {
     undeclared: HashSet<Name>,
     /// Inside `search kind=case_sensitive`.
     case_sensitive: bool,
+    /// Steps left in telling whether an expression is a table.
+    probes: Cell<u32>,
+    /// Which functions give tables, by the address of the function, which `bindings` keeps alive.
+    tabular: RefCell<HashMap<*const Function, bool>>,
 }
 
 /// What a scalar expression can see of its surroundings.

@@ -284,6 +284,12 @@ impl Lowerer<'_> {
         if let Ok(ty) = f.result_type(&types) {
             return fold(Expr { kind: ExprKind::Call(f, args), ty, span });
         }
+        // What an open table's undeclared column holds is text until something needs a time or a number.
+        let args = self.cast_undeclared(args);
+        let types: Vec<Type> = args.iter().map(|a| a.ty).collect();
+        if let Ok(ty) = f.result_type(&types) {
+            return fold(Expr { kind: ExprKind::Call(f, args), ty, span });
+        }
         // A null of no particular type fits everywhere.
         let args = if args.iter().any(is_null) { retype_nulls(args) } else { args };
         for nulls in [Type::Long, Type::String, Type::Dynamic, Type::DateTime, Type::TimeSpan] {
@@ -308,6 +314,24 @@ impl Lowerer<'_> {
                 Expr::null(Type::Dynamic, span)
             }
         }
+    }
+
+    /// Gives undeclared columns the type that the other arguments ask for.
+    fn cast_undeclared(&mut self, args: Vec<Expr>) -> Vec<Expr> {
+        if !args.iter().any(|a| self.is_undeclared(a)) {
+            return args;
+        }
+        let other = |t: fn(Type) -> bool| args.iter().any(|a| t(a.ty));
+        let cast = if other(|t| matches!(t, Type::DateTime | Type::TimeSpan)) {
+            "todatetime"
+        } else if other(|t| t == Type::Real) {
+            "todouble"
+        } else if other(Type::is_number) {
+            "tolong"
+        } else {
+            return args;
+        };
+        args.into_iter().map(|a| if self.is_undeclared(&a) { self.cast(cast, a) } else { a }).collect()
     }
 
     /// An expression that a pattern of constants needs as text.

@@ -7,17 +7,24 @@ use crate::ast::{
     Statement, StatementKind, Step,
 };
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use tercel_ir::{Column, Diagnostic, Expr, ExprKind, Name, Rel, RelKind, Schema, Span, Type, Value};
+
+/// Steps that telling tables from values may take.
+const PROBES: u32 = 20_000;
 
 impl Lowerer<'_> {
     /// Whether an expression is a table. Says nothing about whether it can be lowered.
     pub(super) fn is_table(&self, e: &ast::Expr) -> bool {
+        self.probes.set(PROBES);
         self.is_table_in(e, &HashMap::new(), self.env, 32)
     }
 
     fn is_table_in(&self, e: &ast::Expr, locals: &HashMap<Name, bool>, scope: Scope, fuel: u32) -> bool {
-        if fuel == 0 {
+        // Functions that mention each other many times would be looked at again and again.
+        self.probes.set(self.probes.get().saturating_sub(1));
+        if fuel == 0 || self.probes.get() == 0 {
             return false;
         }
         match &e.node {
@@ -53,14 +60,22 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Whether a function's result is a table.
-    fn gives_table(&self, f: &Function, scope: Scope, fuel: u32) -> bool {
+    /// Whether a function's result is a table. A function's scope never changes, so neither does this.
+    fn gives_table(&self, f: &Rc<Function>, scope: Scope, fuel: u32) -> bool {
+        let key = Rc::as_ptr(f);
+        if let Some(known) = self.tabular.borrow().get(&key) {
+            return *known;
+        }
         let mut locals: HashMap<Name, bool> = f
             .parameters
             .iter()
             .map(|p| (p.name.node.clone(), matches!(p.ty, ParameterType::Table(_))))
             .collect();
-        self.body_is_table(&f.body, &mut locals, scope, fuel)
+        let table = self.body_is_table(&f.body, &mut locals, scope, fuel);
+        if self.probes.get() > 0 {
+            self.tabular.borrow_mut().insert(key, table);
+        }
+        table
     }
 
     fn body_is_table(
