@@ -14,7 +14,7 @@ pub struct CompileOptions {
 impl CompileOptions {
     pub(crate) fn sumo(self) -> tercel_sumo::Options {
         let profile = if self.strict { tercel_sumo::Profile::Strict } else { tercel_sumo::Profile::Intent };
-        tercel_sumo::Options { profile, ..Default::default() }
+        tercel_sumo::Options { profile }
     }
 }
 

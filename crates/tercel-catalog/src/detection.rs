@@ -3,7 +3,7 @@
 use crate::language::Language;
 use crate::text::RuleText;
 use std::sync::Arc;
-use tercel_ir::{Diagnostic, Rel, Severity};
+use tercel_ir::{Diagnostic, Expr, ExprKind, Rel, RelKind, Severity};
 
 /// How much a hit matters, in the author's opinion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,14 +151,17 @@ impl Detection {
         // Every text gives at least one detection, if only one that says what is wrong.
         crate::load::detections(source).swap_remove(0)
     }
-    /// The data it reads: before compiling what a Sigma rule's log source says, afterwards the tables.
+    /// The data it reads, as its text names it: the log source of a Sigma rule; once compiled, the views
+    /// and tables of a query.
     pub fn data(&self) -> Vec<String> {
-        match &self.rel {
-            Some(rel) => rel.tables().iter().map(|t| t.to_string()).collect(),
-            None if self.language == Language::Sigma => {
-                self.metadata.required.iter().take(1).cloned().collect()
+        match (&self.rel, self.language) {
+            (_, Language::Sigma) => self.metadata.required.iter().take(1).cloned().collect(),
+            (Some(rel), _) => {
+                let mut out = Vec::new();
+                named(rel, &mut out);
+                out
             }
-            None => Vec::new(),
+            (None, _) => Vec::new(),
         }
     }
     /// Whether any finding is an error.
@@ -176,6 +179,26 @@ impl Detection {
             self.diagnostics.push(d);
         }
     }
+}
+
+/// Names of the views and tables that a relation reads, views for what is inside them, each once.
+fn named(rel: &Rel, out: &mut Vec<String>) {
+    fn inside(e: &Expr, out: &mut Vec<String>) {
+        match &e.kind {
+            ExprKind::Scalar(r) => named(r, out),
+            ExprKind::InRelation { relation, .. } => named(relation, out),
+            _ => {}
+        }
+        e.children().into_iter().for_each(|c| inside(c, out));
+    }
+    if let RelKind::View { name, .. } | RelKind::Scan { table: name } = &rel.kind {
+        if !out.iter().any(|n| **n == **name) {
+            out.push(name.to_string());
+        }
+        return;
+    }
+    rel.expressions().into_iter().for_each(|e| inside(e, out));
+    rel.inputs().into_iter().for_each(|i| named(i, out));
 }
 
 /// A file that was passed over, and why.

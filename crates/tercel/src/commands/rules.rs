@@ -1,12 +1,14 @@
 //! `tercel rules list` and `tercel rules show`.
 
 use super::{Run, find};
-use crate::cli::Rules;
+use crate::cli::{Rules, World};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Cell, Column, Format};
+use crate::world;
 use std::io::Write;
-use tercel_catalog::Detection;
+use tercel_catalog::{CompileOptions, Detection};
 use tercel_ir::Type;
+use tercel_schema::Schemas;
 
 pub fn run(run: Run, command: Rules) -> Result<Outcome, Failure> {
     match command {
@@ -17,8 +19,9 @@ pub fn run(run: Run, command: Rules) -> Result<Outcome, Failure> {
 
 fn list(run: &Run, named: &[String]) -> Result<Outcome, Failure> {
     let target = run.target()?;
-    let rules = run.load_rules(named, None);
+    let mut rules = run.load_rules(named, None);
     rules.not_empty()?;
+    bind(run, &mut rules.loaded.detections)?;
     let columns = vec![
         Column::new("id", Type::String),
         Column::new("title", Type::String),
@@ -44,15 +47,23 @@ fn list(run: &Run, named: &[String]) -> Result<Outcome, Failure> {
     Ok(rules.outcome())
 }
 
+/// What a rule reads is known once it is bound.
+fn bind(run: &Run, detections: &mut [Detection]) -> Result<(), Failure> {
+    let mut options = World::default();
+    run.config.world(&mut options);
+    let catalog = world::catalog(&options, Schemas::builtin(), Vec::new())?;
+    detections.iter_mut().for_each(|d| d.compile(&catalog, CompileOptions::default()));
+    Ok(())
+}
+
 fn show(run: &Run, name: &str) -> Result<Outcome, Failure> {
     let pack = tercel_catalog::pack::load();
-    let loaded;
-    let shown: Vec<&Detection> = if let Some(d) = find(&pack, name) {
-        vec![d]
+    let mut shown: Vec<Detection> = if let Some(d) = find(&pack, name) {
+        vec![d.clone()]
     } else if std::path::Path::new(name).exists() || name == "-" {
-        loaded = run.load_rules(&[name.to_string()], None);
-        loaded.not_empty()?;
-        loaded.loaded.detections.iter().collect()
+        let rules = run.load_rules(&[name.to_string()], None);
+        rules.not_empty()?;
+        rules.loaded.detections
     } else {
         let near = tercel_ir::diag::nearest(name, pack.iter().map(|d| d.id.as_str()));
         let help = match near {
@@ -61,6 +72,7 @@ fn show(run: &Run, name: &str) -> Result<Outcome, Failure> {
         };
         return Err(Failure::new(format!("there is no rule `{name}`")).help(help));
     };
+    bind(run, &mut shown)?;
     let target = run.target()?;
     if target.format == Format::Table || run.global.format.is_none() && run.global.output.is_none() {
         let mut out = target.open()?;

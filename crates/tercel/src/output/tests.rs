@@ -40,8 +40,7 @@ fn written(format: Format, rows: &[Vec<Cell>]) -> Vec<u8> {
         w.row(r.clone()).unwrap();
     }
     w.finish().unwrap();
-    let bytes = buffer.0.lock().unwrap().clone();
-    bytes
+    buffer.0.lock().unwrap().clone()
 }
 
 fn text(format: Format, rows: &[Vec<Cell>]) -> String {

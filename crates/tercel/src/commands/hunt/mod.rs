@@ -195,7 +195,7 @@ fn report(
             Remark { rule, why: format!("{} (read by {}{rest})", shortened(&columns, all), rules[0]) }
         })
         .collect();
-    r.fired.sort_by(|a, b| (b.2, b.3).cmp(&(a.2, a.3)));
+    r.fired.sort_by_key(|f| std::cmp::Reverse((f.2, f.3)));
     r
 }
 
