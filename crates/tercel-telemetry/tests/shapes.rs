@@ -287,6 +287,21 @@ fn unknown_records_become_a_table_of_the_file() {
 }
 
 #[test]
+fn a_field_named_records_is_no_envelope_unless_it_holds_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.jsonl");
+    std::fs::write(
+        &path,
+        "{\"records\":[1,2],\"a\":1}\n{\"records\":[],\"a\":2}\n{\"records\":[{\"a\":3},{\"a\":4}]}\n",
+    )
+    .unwrap();
+    let (stats, got) =
+        rows(&[path.to_str().unwrap()], &ReadOptions::default(), "app", &[("a", Type::Long)], NONE);
+    assert_eq!(stats.events, 4);
+    assert_eq!(got.iter().map(|r| r["a"].clone()).collect::<Vec<_>>(), [1, 2, 3, 4]);
+}
+
+#[test]
 fn time_of_the_users_choice() {
     let options = ReadOptions { time_field: Some("UtcTime".into()), ..ReadOptions::default() };
     let (_, rows) =

@@ -92,7 +92,8 @@ impl<'r> Buffer<'r> {
         }
     }
 }
-/// What [`Lines::next`] found.
+
+/// What [`next_line`] found.
 pub(crate) enum Line {
     /// Length without the newline, and with it.
     Whole(usize, usize),

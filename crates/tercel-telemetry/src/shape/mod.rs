@@ -241,8 +241,8 @@ impl<'s> Recogniser<'s> {
         let marks = Marks::of(fields);
         // Containers first: what is inside decides.
         if let Some(RawValue::Json(list)) = marks.get(Mark::Records, fields)
-            && list.starts_with('[')
             && fields.len() <= 4
+            && is_list_of_objects(list)
         {
             return self.records(origin, list, sink);
         }
@@ -266,7 +266,7 @@ impl<'s> Recogniser<'s> {
         }
     }
 
-    /// `{"records":[…]}`, the envelope of event hubs. Every element is a record of its own, with the
+    /// `{"records":[{…},…]}`, the envelope of event hubs. Every element is a record of its own, with the
     /// number of the envelope.
     fn records<'a>(
         &mut self,
@@ -303,6 +303,15 @@ impl<'s> Recogniser<'s> {
         }
         self.push(origin, table, fields, guess_times(fields), sink)
     }
+}
+
+/// Whether a JSON text is an array of objects, and of at least one.
+fn is_list_of_objects(text: &str) -> bool {
+    let mut any = false;
+    json::elements(text).all(|e| {
+        any = true;
+        matches!(e, RawValue::Json(t) if t.starts_with('{'))
+    }) && any
 }
 
 /// Names under which records of unknown origin give their time, best first.
