@@ -124,6 +124,9 @@ pub struct Reading {
     /// The field that holds the time, for data of no known shape
     #[arg(long, value_name = "FIELD", env = "TERCEL_TIME_FIELD")]
     pub time_field: Option<String>,
+    /// Read named files of plain text too: each line is a record with the one field _raw
+    #[arg(long)]
+    pub text: bool,
     /// Threads [default: one for each processor]
     #[arg(long, value_name = "N", env = "TERCEL_JOBS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,

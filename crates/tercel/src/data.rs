@@ -34,10 +34,13 @@ pub struct Data {
 
 impl Data {
     /// Opens what `paths` name and looks at the beginning of every file. `text`: lines of plain text are
-    /// records.
+    /// records, whatever the options say.
     pub fn open(paths: &[String], reading: &Reading, text: bool) -> Data {
-        let mut options =
-            ReadOptions { time_field: reading.time_field.clone(), text, ..ReadOptions::default() };
+        let mut options = ReadOptions {
+            time_field: reading.time_field.clone(),
+            text: text || reading.text,
+            ..ReadOptions::default()
+        };
         if let Some(jobs) = reading.jobs {
             options.threads = usize::from(jobs);
         }
@@ -55,18 +58,21 @@ impl Data {
         }
     }
 
+    /// Says which of the named paths cannot be read, also when quiet.
+    ///
     /// # Errors
-    /// When files were named and none of them can be read; why is said before.
-    pub fn not_empty(&self, talk: &Talk) -> Result<(), Failure> {
-        if !self.inputs.files().is_empty() {
-            return Ok(());
-        }
-        let problems = self.inputs.problems();
-        for p in problems {
+    /// When that leaves nothing to read.
+    pub fn tell_missing(&self, talk: &Talk) -> Result<(), Failure> {
+        let nothing = self.inputs.files().is_empty();
+        for p in self.inputs.problems().iter().filter(|p| nothing || p.kind == ProblemKind::Unreadable) {
             talk.error(&format!("cannot read {p}"));
         }
-        Err(Failure::new("there is no data to read")
-            .help("name files or folders of EVTX, JSON, CSV, Parquet or Zeek logs"))
+        if nothing {
+            let help =
+                "name files or folders of EVTX, JSON, CSV, Parquet or Zeek logs; --text reads plain text";
+            return Err(Failure::new("there is no data to read").help(help));
+        }
+        Ok(())
     }
 
     /// Tables that the data has, or may have beyond the part that was looked at.

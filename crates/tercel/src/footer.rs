@@ -158,7 +158,12 @@ impl Footer {
         if self.outside > 0 {
             line(talk, "left out", &format!("{} rows outside --since and --until", number(self.outside)));
         }
-        let told: Vec<_> = self.problems.iter().filter(|p| p.kind != ProblemKind::Skipped).collect();
+        // What could not be opened was said at the start.
+        let told: Vec<_> = self
+            .problems
+            .iter()
+            .filter(|p| !matches!(p.kind, ProblemKind::Skipped | ProblemKind::Unreadable))
+            .collect();
         list(
             talk,
             "problem",

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use std::path::Path;
 use std::sync::Arc;
 use tercel_ir::function::Context;
-use tercel_ir::{Column, Rel, RelKind, Schema, Span, Type, Value};
+use tercel_ir::{Catalog, Column, Diagnostic, Rel, RelKind, Schema, Span, Type, Value};
 use tercel_schema::{SchemaCatalog, Schemas, TableDef};
 
 /// A lookup with more rows than this belongs among the data.
@@ -70,13 +70,18 @@ fn add_views(catalog: &mut SchemaCatalog, folder: &Path) -> Result<(), Failure> 
     for path in paths {
         let text = std::fs::read_to_string(&path)
             .map_err(|e| Failure::new(format!("cannot read the view `{}`: {e}", path.display())))?;
-        catalog.add_view(&text).map_err(|d| {
+        let broken = |d: Diagnostic| {
             let f = Failure::new(format!("in the view `{}`: {}", path.display(), d.message));
             match d.help {
                 Some(h) => f.help(h),
                 None => f,
             }
-        })?;
+        };
+        let name = catalog.add_view(&text).map_err(broken)?;
+        // A view that does not lower would otherwise be found only by a rule that uses it.
+        if let Some(Err(d)) = catalog.relation(&name) {
+            return Err(broken(d));
+        }
     }
     Ok(())
 }

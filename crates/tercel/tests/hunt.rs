@@ -162,3 +162,43 @@ fn lint_reads_syntax_from_standard_input() {
     lint("sigma", SIGMA).code(0);
     lint("sigma", "- 1").code(1);
 }
+
+#[test]
+fn what_is_only_true_of_this_data_is_no_fault_of_the_rule() {
+    // A Defender export has no Sysmon fields: nothing for the author of a Sysmon search to mend.
+    let row = "{\"Timestamp\":\"2024-05-01T10:00:00Z\",\"DeviceName\":\"ws1\",\"ActionType\":\"ConnectionSuccess\",\
+               \"RemoteIP\":\"203.0.113.9\",\"RemotePort\":443,\"InitiatingProcessFileName\":\"curl.exe\"}\n";
+    let dir = folder(&[("a.sumo", SUMO), ("DeviceNetworkEvents.jsonl", row)]);
+    let args = ["hunt", &path(&dir, "DeviceNetworkEvents.jsonl"), "-r", &path(&dir, "a.sumo"), "--strict"];
+    let r = tercel(&args).code(0);
+    assert!(!r.err.contains("warning") && r.err.contains("1 unable to fire"), "{}", r.err);
+    assert!(!r.err.contains("any data"), "{}", r.err);
+}
+
+#[test]
+fn views_of_the_user_are_checked_and_used() {
+    let view = "// view SmallPorts\n// about connections to low ports\nSysmon | where DestinationPort < 1024";
+    let broken = "// view Broken\nSysmon | where NoSuchFunction(1)";
+    let dir = folder(&[("e.jsonl", &events())]);
+    let views = folder(&[("a.kql", view)]);
+    let named = views.path().to_str().unwrap();
+    let data = path(&dir, "e.jsonl");
+    let r = tercel(&["query", "SmallPorts | count", &data, "--views", named]).code(0);
+    assert_eq!(r.lines(), [json!({"Count": 2})]);
+    std::fs::write(views.path().join("b.kql"), broken).unwrap();
+    let r = tercel(&["query", "SmallPorts | count", &data, "--views", named]).code(2);
+    assert!(r.err.contains("b.kql") && r.err.contains("NoSuchFunction"), "{}", r.err);
+}
+
+#[test]
+fn plain_text_is_read_on_request() {
+    let dir = folder(&[("app.log", "sshd: accepted ann\nsshd: refused bob\n")]);
+    let data = path(&dir, "app.log");
+    let r =
+        tercel(&["query", "--lang", "sumo", "refused | parse \"refused *\" as user | fields user", &data])
+            .code(0);
+    assert_eq!(r.lines(), [json!({"user": "bob"})]);
+    let r = tercel(&["query", "app | where _raw has 'accepted' | count", &data, "--text"]).code(0);
+    assert_eq!(r.lines(), [json!({"Count": 1})]);
+    assert!(tercel(&["query", "app | count", &data]).code(2).err.contains("--text"));
+}

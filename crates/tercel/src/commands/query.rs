@@ -35,7 +35,7 @@ pub fn run(run: Run, mut args: Query) -> Result<Outcome, Failure> {
 
     let data = Arc::new(Data::open(&paths, &args.reading, lang == Lang::Detection(Language::Sumo)));
     if !paths.is_empty() {
-        data.not_empty(&run.talk)?;
+        data.tell_missing(&run.talk)?;
     }
     let catalog = world::catalog(&args.world, Schemas::builtin(), data.discovered())?;
     data.bind(catalog.schemas().clone());

@@ -40,7 +40,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     let below = below - rules.loaded.detections.len();
 
     let data = Arc::new(Data::open(&args.data, &args.reading, false));
-    data.not_empty(&run.talk)?;
+    data.tell_missing(&run.talk)?;
     let catalog = world::catalog(&args.world, Schemas::builtin(), data.discovered())?;
     data.bind(catalog.schemas().clone());
     let watched = data.clone();
