@@ -18,14 +18,11 @@ pub fn prune_absent(rel: &mut Rel, present: &dyn Fn(&str) -> bool) -> Vec<Name> 
 }
 
 fn prune_expr(e: &mut Expr, present: &dyn Fn(&str) -> bool, missing: &mut Vec<Name>) {
-    match &mut e.kind {
-        ExprKind::Scalar(r) | ExprKind::InRelation { relation: r, .. } => {
-            // Relations are shared by reference; only those that change are copied.
-            if r.tables().iter().any(|t| !present(t)) {
-                prune(Arc::make_mut(r), present, missing);
-            }
-        }
-        _ => {}
+    if let ExprKind::Scalar(r) | ExprKind::InRelation { relation: r, .. } = &mut e.kind
+        // Relations are shared by reference; only those that change are copied.
+        && r.tables().iter().any(|t| !present(t))
+    {
+        prune(Arc::make_mut(r), present, missing);
     }
     e.children_mut().into_iter().for_each(|c| prune_expr(c, present, missing));
 }

@@ -8,9 +8,12 @@ use tercel_ir::{Expr, ExprKind, JoinKind, Name, Rel, RelKind, Type, Value};
 
 pub type Row = BTreeMap<Name, Value>;
 
-/// Tables of rows; a row may have columns that the table's scan does not declare.
+/// Columns and rows; there may be columns that the table's scan does not declare.
+pub type Table = (Vec<(Name, Type)>, Vec<Vec<Value>>);
+
+/// Tables by name.
 pub struct Data {
-    pub tables: BTreeMap<String, (Vec<(Name, Type)>, Vec<Vec<Value>>)>,
+    pub tables: BTreeMap<String, Table>,
 }
 
 /// The values of the relation's columns, row by row.
