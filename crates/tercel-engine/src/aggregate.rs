@@ -67,12 +67,16 @@ impl AggregateUDFImpl for Aggregate {
     }
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> DfResult<Vec<FieldRef>> {
         let name = format_state_name(args.name, "state");
-        Ok([Arc::new(Field::new(name, DataType::Utf8, true))].into_iter().chain(args.ordering_fields.to_vec()).collect())
+        Ok([Arc::new(Field::new(name, DataType::Utf8, true))]
+            .into_iter()
+            .chain(args.ordering_fields.to_vec())
+            .collect())
     }
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> DfResult<Box<dyn Accumulator>> {
         let types: Vec<Type> =
             self.args.iter().map(|a| if let Arg::Const(v) = a { v.ty() } else { arg_type(a) }).collect();
-        let row = self.args.iter().map(|a| if let Arg::Const(v) = a { v.clone() } else { Value::Null }).collect();
+        let row =
+            self.args.iter().map(|a| if let Arg::Const(v) = a { v.clone() } else { Value::Null }).collect();
         Ok(Box::new(State {
             rows: Mutex::new((self.function.new)(&types)),
             args: self.args.clone(),
@@ -130,7 +134,8 @@ impl Accumulator for State {
             cells.push(match a {
                 Arg::Const(_) => None,
                 Arg::Column(ty) => {
-                    let array = next.next().ok_or_else(|| EngineError::internal("an aggregate lacks an argument"))?;
+                    let array =
+                        next.next().ok_or_else(|| EngineError::internal("an aggregate lacks an argument"))?;
                     rows = array.len();
                     Some(Cells::new(array.as_ref(), *ty)?)
                 }
@@ -170,7 +175,8 @@ impl Accumulator for State {
         };
         for t in texts.iter().flatten() {
             self.size += t.len();
-            let values = decode(t).ok_or_else(|| EngineError::internal("an aggregate's state cannot be read"))?;
+            let values =
+                decode(t).ok_or_else(|| EngineError::internal("an aggregate's state cannot be read"))?;
             self.rows().merge(values);
         }
         Ok(())

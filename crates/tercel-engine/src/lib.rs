@@ -34,4 +34,4 @@ pub use source::{DataSource, Demand, MemorySource, TableBatch, TableDemand, hidd
 pub use sql::sql;
 pub use telemetry::Telemetry;
 pub use tercel_schema::ViewGap;
-pub use values::{arrow_schema, arrow_type, canonical, json_rows, rows};
+pub use values::{array_of, arrow_schema, arrow_type, canonical, json_rows, rows};

@@ -91,7 +91,9 @@ fn answer_inner(drafts: &mut [Draft], source: &dyn DataSource, context: &Session
                 for d in drafts.iter_mut().filter(|d| d.error.is_none()) {
                     let mut own = Vec::new();
                     ready(&d.rel, &mut own);
-                    let fault = failed.iter().find(|(f, _)| own.iter().any(|o| Arc::ptr_eq(&o.relation, &f.relation)));
+                    let fault = failed
+                        .iter()
+                        .find(|(f, _)| own.iter().any(|o| Arc::ptr_eq(&o.relation, &f.relation)));
                     match fault {
                         Some((_, e)) => d.error = Some(e.clone()),
                         None => substitute(&mut d.rel, &answers),
@@ -119,7 +121,8 @@ fn run_inner(
     context: &SessionContext,
     options: &Options,
 ) -> Result<(Vec<Answer>, Failed), EngineError> {
-    let mut answers: Vec<Answer> = inner.iter().map(|i| Answer { inner: i.clone(), values: vec![] }).collect();
+    let mut answers: Vec<Answer> =
+        inner.iter().map(|i| Answer { inner: i.clone(), values: vec![] }).collect();
     let mut errors: Vec<Option<EngineError>> = inner.iter().map(|_| None).collect();
     let mut prepared = Vec::new();
     let mut which: Vec<(usize, Vec<Column>)> = Vec::new();

@@ -54,9 +54,13 @@ pub fn query(
     })?;
     match failed {
         Some(e) => Err(e),
-        None => {
-            Ok(QueryOutcome { columns: rel.schema.columns.clone(), missing_tables: draft.missing, never, now, unfilled })
-        }
+        None => Ok(QueryOutcome {
+            columns: rel.schema.columns.clone(),
+            missing_tables: draft.missing,
+            never,
+            now,
+            unfilled,
+        }),
     }
 }
 
@@ -71,16 +75,17 @@ pub fn query_rows(
 ) -> Result<(QueryOutcome, Vec<Row>), EngineError> {
     let mut out = Vec::new();
     let mut failed = None;
-    let outcome = query(rel, source, options, &mut |batch| match crate::values::rows(batch, &rel.schema.columns) {
-        Ok(rows) => {
-            out.extend(rows);
-            ControlFlow::Continue(())
-        }
-        Err(e) => {
-            failed = Some(e);
-            ControlFlow::Break(())
-        }
-    })?;
+    let outcome =
+        query(rel, source, options, &mut |batch| match crate::values::rows(batch, &rel.schema.columns) {
+            Ok(rows) => {
+                out.extend(rows);
+                ControlFlow::Continue(())
+            }
+            Err(e) => {
+                failed = Some(e);
+                ControlFlow::Break(())
+            }
+        })?;
     match failed {
         Some(e) => Err(e),
         None => Ok((outcome, out)),

@@ -152,7 +152,8 @@ pub(crate) fn run(
         .enable_time()
         .build()
         .map_err(|e| EngineError::new("no-threads", format!("cannot start worker threads: {e}")))?;
-    let (shared, own): (Vec<_>, Vec<_>) = plans.into_iter().enumerate().partition(|(_, p)| !p.needs_own_pass());
+    let (shared, own): (Vec<_>, Vec<_>) =
+        plans.into_iter().enumerate().partition(|(_, p)| !p.needs_own_pass());
     let mut first_error = None;
     let mut groups = vec![];
     if !shared.is_empty() {
@@ -326,7 +327,11 @@ fn demand(subscribers: &mut [Subscriber], batch_rows: usize) -> Demand {
 }
 
 /// One pass: reads everything once and hands it to the scans.
-fn broadcast(source: &dyn DataSource, mut subscribers: Vec<Subscriber>, batch_rows: usize) -> Result<(), EngineError> {
+fn broadcast(
+    source: &dyn DataSource,
+    mut subscribers: Vec<Subscriber>,
+    batch_rows: usize,
+) -> Result<(), EngineError> {
     let demand = demand(&mut subscribers, batch_rows);
     let read = source.read(&demand, &mut |TableBatch { table, batch }| {
         subscribers.retain(|s| {
@@ -349,7 +354,8 @@ fn broadcast(source: &dyn DataSource, mut subscribers: Vec<Subscriber>, batch_ro
 
 fn project(batch: &RecordBatch, s: &Subscriber) -> Result<RecordBatch, EngineError> {
     let columns: Option<Vec<_>> = s.projection.iter().map(|i| batch.columns().get(*i).cloned()).collect();
-    let columns = columns.ok_or_else(|| EngineError::internal(format!("{} came with too few columns", s.table)))?;
+    let columns =
+        columns.ok_or_else(|| EngineError::internal(format!("{} came with too few columns", s.table)))?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(s.schema.clone(), columns, &options)
         .map_err(|e| EngineError::internal(format!("{} came with wrong columns: {e}", s.table)))

@@ -67,7 +67,10 @@ impl TableProvider for FeedTable {
             // Rows are counted by something that every reader has.
             columns.push((crate::source::hidden::RECORD.into(), Type::Long));
         }
-        Ok(Arc::new(FeedExec::new(Arc::new(Feed { table: self.table.clone(), columns, open: Mutex::default() }), schema)))
+        Ok(Arc::new(FeedExec::new(
+            Arc::new(Feed { table: self.table.clone(), columns, open: Mutex::default() }),
+            schema,
+        )))
     }
 }
 
@@ -135,7 +138,10 @@ impl ExecutionPlan for FeedExec {
     ) -> DfResult<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {

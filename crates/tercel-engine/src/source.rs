@@ -8,8 +8,8 @@ use tercel_ir::{Name, Type};
 
 /// Columns that every scan has beside those of its table; the user does not see them.
 pub mod hidden {
-    pub use tercel_schema::hidden::{ALL, EVENT, RECORD, SOURCE, TIME};
     use tercel_ir::Type;
+    pub use tercel_schema::hidden::{ALL, EVENT, RECORD, SOURCE, TIME};
 
     /// The type of a hidden column.
     pub fn type_of(name: &str) -> Option<Type> {
@@ -49,7 +49,11 @@ pub trait DataSource: Sync {
     ///
     /// # Errors
     /// When nothing can be read at all. Trouble with single files or records is the source's to report.
-    fn read(&self, demand: &Demand, each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>) -> Result<(), EngineError>;
+    fn read(
+        &self,
+        demand: &Demand,
+        each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>,
+    ) -> Result<(), EngineError>;
 
     /// The newest event time in the data, for `now()`.
     fn newest_time(&self) -> Option<i64>;
@@ -91,9 +95,12 @@ impl MemorySource {
         batch_rows: usize,
     ) -> Result<(), EngineError> {
         if rows.iter().any(|r| r.len() != types.len()) {
-            return Err(EngineError::internal("a row has another number of values than its table has columns"));
+            return Err(EngineError::internal(
+                "a row has another number of values than its table has columns",
+            ));
         }
-        let batches = rows.chunks(batch_rows.max(1)).map(|c| batch_of(&types, c)).collect::<Result<_, _>>()?;
+        let batches =
+            rows.chunks(batch_rows.max(1)).map(|c| batch_of(&types, c)).collect::<Result<_, _>>()?;
         self.add(name, types, batches);
         Ok(())
     }
@@ -105,15 +112,21 @@ impl MemorySource {
 }
 
 /// Rows as a batch.
-pub(crate) fn batch_of(types: &[(Name, Type)], rows: &[Vec<tercel_ir::Value>]) -> Result<RecordBatch, EngineError> {
+pub(crate) fn batch_of(
+    types: &[(Name, Type)],
+    rows: &[Vec<tercel_ir::Value>],
+) -> Result<RecordBatch, EngineError> {
     let schema: SchemaRef = crate::values::arrow_schema(types.iter().map(|(n, t)| (&**n, *t)));
     let columns = types
         .iter()
         .enumerate()
-        .map(|(c, (_, ty))| crate::values::array_of(*ty, rows.iter().map(|r| r.get(c).cloned().unwrap_or_default())))
+        .map(|(c, (_, ty))| {
+            crate::values::array_of(*ty, rows.iter().map(|r| r.get(c).cloned().unwrap_or_default()))
+        })
         .collect();
     let options = datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    RecordBatch::try_new_with_options(schema, columns, &options).map_err(|e| EngineError::internal(e.to_string()))
+    RecordBatch::try_new_with_options(schema, columns, &options)
+        .map_err(|e| EngineError::internal(e.to_string()))
 }
 
 impl DataSource for MemorySource {
@@ -121,7 +134,11 @@ impl DataSource for MemorySource {
         self.tables.iter().any(|t| &*t.name == table)
     }
 
-    fn read(&self, demand: &Demand, each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>) -> Result<(), EngineError> {
+    fn read(
+        &self,
+        demand: &Demand,
+        each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
         for table in &self.tables {
             let Some(want) = demand.tables.iter().find(|d| d.table == table.name) else { continue };
             let schema = crate::values::arrow_schema(want.columns.iter().map(|(n, t)| (&**n, *t)));
@@ -130,13 +147,14 @@ impl DataSource for MemorySource {
                 for (name, ty) in &want.columns {
                     columns.push(match table.types.iter().position(|(n, _)| n == name) {
                         Some(i) => crate::kernels::coerce_array(batch.column(i), table.types[i].1, *ty)?,
-                        None => {
-                            datafusion::arrow::array::new_null_array(&crate::values::arrow_type(*ty), batch.num_rows())
-                        }
+                        None => datafusion::arrow::array::new_null_array(
+                            &crate::values::arrow_type(*ty),
+                            batch.num_rows(),
+                        ),
                     });
                 }
-                let options =
-                    datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                let options = datafusion::arrow::array::RecordBatchOptions::new()
+                    .with_row_count(Some(batch.num_rows()));
                 let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options)
                     .map_err(|e| EngineError::internal(e.to_string()))?;
                 if each(TableBatch { table: table.name.clone(), batch }).is_break() {

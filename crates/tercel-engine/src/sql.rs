@@ -20,8 +20,8 @@ use datafusion::config::Dialect;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    ColumnarValue, Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -67,7 +67,10 @@ pub fn sql(
                     Some(n) => format!("; did you mean \"{n}\"?"),
                     None => String::new(),
                 };
-                return Err(EngineError::new("unknown-table", format!("there is no table or view {name}{hint}")));
+                return Err(EngineError::new(
+                    "unknown-table",
+                    format!("there is no table or view {name}{hint}"),
+                ));
             }
         }
     }
@@ -85,7 +88,11 @@ pub fn sql(
     let prepared = with_stack(|| {
         let plan = futures::executor::block_on(state.statement_to_plan(statement))?;
         // Nothing that writes, defines or sets.
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&plan)?;
         physical(&plan, &context)
     })??;
     let fields = prepared.schema();
@@ -159,7 +166,8 @@ impl ScalarUDFImpl for Timestamp {
         let Some(ticks) = ticks.as_ref().and_then(|a| a.as_primitive_opt::<Int64Type>()) else {
             return Err(EngineError::internal("a point in time is no number").into());
         };
-        let out = ticks.unary::<_, TimestampMicrosecondType>(tercel_ir::time::to_unix_micros).with_timezone(UTC);
+        let out =
+            ticks.unary::<_, TimestampMicrosecondType>(tercel_ir::time::to_unix_micros).with_timezone(UTC);
         Ok(ColumnarValue::Array(Arc::new(out)))
     }
 }
@@ -171,9 +179,8 @@ fn type_of(t: &DataType) -> Type {
         Boolean => Type::Bool,
         Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 => Type::Long,
         // Not all of them fit a long.
-        UInt64 | Float16 | Float32 | Float64 | Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..) => {
-            Type::Real
-        }
+        UInt64 | Float16 | Float32 | Float64 | Decimal32(..) | Decimal64(..) | Decimal128(..)
+        | Decimal256(..) => Type::Real,
         Timestamp(..) | Date32 | Date64 => Type::DateTime,
         Duration(_) => Type::TimeSpan,
         List(_) | LargeList(_) | FixedSizeList(..) | Struct(_) | Map(..) => Type::Dynamic,
@@ -191,7 +198,8 @@ fn normal(batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, Engine
         .collect::<Result<Vec<_>, EngineError>>()?;
     let schema = arrow_schema(columns.iter().map(|c| (&*c.name, c.ty)));
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|e| EngineError::internal(e.to_string()))
+    RecordBatch::try_new_with_options(schema, arrays, &options)
+        .map_err(|e| EngineError::internal(e.to_string()))
 }
 
 /// An array of SQL's result as one of the type that `ty` travels as.

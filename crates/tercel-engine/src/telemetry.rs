@@ -26,7 +26,13 @@ impl<'a> Telemetry<'a> {
         present: impl IntoIterator<Item = Name>,
         progress: &'a Progress,
     ) -> Telemetry<'a> {
-        Telemetry { inputs, schemas, progress, present: present.into_iter().collect(), stats: Mutex::new(None) }
+        Telemetry {
+            inputs,
+            schemas,
+            progress,
+            present: present.into_iter().collect(),
+            stats: Mutex::new(None),
+        }
     }
 
     /// What was seen: the counts of the fullest pass (every whole pass sees all events), the times of all.
@@ -54,14 +60,19 @@ impl DataSource for Telemetry<'_> {
         self.present.contains(table)
     }
 
-    fn read(&self, demand: &Demand, each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>) -> Result<(), EngineError> {
+    fn read(
+        &self,
+        demand: &Demand,
+        each: &mut dyn FnMut(TableBatch) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
         // The readers give the hidden columns last, in an order of their own; the engine names them like
         // any other.
         let mut tables = Vec::with_capacity(demand.tables.len());
         let mut orders: Vec<(Name, Vec<usize>)> = Vec::with_capacity(demand.tables.len());
         for t in &demand.tables {
             let wants = |name: &str| t.columns.iter().any(|(n, _)| &**n == name);
-            let plain: Vec<_> = t.columns.iter().filter(|(n, _)| hidden::type_of(n).is_none()).cloned().collect();
+            let plain: Vec<_> =
+                t.columns.iter().filter(|(n, _)| hidden::type_of(n).is_none()).cloned().collect();
             let hidden = HiddenColumns {
                 time: wants(hidden::TIME),
                 source: wants(hidden::SOURCE),
@@ -70,7 +81,8 @@ impl DataSource for Telemetry<'_> {
             };
             let given: Vec<(Name, tercel_ir::Type)> =
                 plain.iter().cloned().chain(hidden.names().map(|(n, ty)| (n.into(), ty))).collect();
-            let order = t.columns.iter().map(|c| given.iter().position(|g| g == c).unwrap_or(usize::MAX)).collect();
+            let order =
+                t.columns.iter().map(|c| given.iter().position(|g| g == c).unwrap_or(usize::MAX)).collect();
             orders.push((t.table.clone(), order));
             tables.push(TableDemand { table: t.table.clone(), columns: plain, hidden });
         }
@@ -89,7 +101,8 @@ impl DataSource for Telemetry<'_> {
                 match b.batch.project(order) {
                     Ok(batch) => each(TableBatch { table: b.table, batch }),
                     Err(e) => {
-                        failed = Some(EngineError::internal(format!("{} came with wrong columns: {e}", b.table)));
+                        failed =
+                            Some(EngineError::internal(format!("{} came with wrong columns: {e}", b.table)));
                         ControlFlow::Break(())
                     }
                 }

@@ -6,10 +6,12 @@
 
 use crate::EngineError;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Float64Array, Float64Builder, Int64Array, Int64Builder,
-    StringViewArray, StringViewBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Float64Array, Float64Builder, Int64Array,
+    Int64Builder, StringViewArray, StringViewBuilder,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema as ArrowSchema, SchemaRef};
+use datafusion::arrow::datatypes::{
+    DataType, Field, Float64Type, Int64Type, Schema as ArrowSchema, SchemaRef,
+};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tercel_ir::{Column, Type, Value};
@@ -68,13 +70,22 @@ impl<'a> Cells<'a> {
     /// # Errors
     /// When the array's type is not the one that `ty` travels as: a fault of the plan, not of the data.
     pub(crate) fn new(array: &'a dyn Array, ty: Type) -> Result<Cells<'a>, EngineError> {
-        let wrong = || EngineError::internal(format!("a column of type {ty} arrived as {}", array.data_type()));
+        let wrong =
+            || EngineError::internal(format!("a column of type {ty} arrived as {}", array.data_type()));
         Ok(match ty {
             Type::Bool => Cells::Bool(array.as_boolean_opt().ok_or_else(wrong)?),
-            Type::Int | Type::Long => Cells::Int(array.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?, Value::Long),
-            Type::DateTime => Cells::Int(array.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?, Value::DateTime),
-            Type::TimeSpan => Cells::Int(array.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?, Value::TimeSpan),
-            Type::Real | Type::Decimal => Cells::Real(array.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?),
+            Type::Int | Type::Long => {
+                Cells::Int(array.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?, Value::Long)
+            }
+            Type::DateTime => {
+                Cells::Int(array.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?, Value::DateTime)
+            }
+            Type::TimeSpan => {
+                Cells::Int(array.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?, Value::TimeSpan)
+            }
+            Type::Real | Type::Decimal => {
+                Cells::Real(array.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?)
+            }
             Type::String | Type::Guid => Cells::Text(array.as_string_view_opt().ok_or_else(wrong)?),
             Type::Dynamic => Cells::Json(array.as_string_view_opt().ok_or_else(wrong)?),
         })
@@ -116,7 +127,9 @@ impl Builder {
     pub(crate) fn new(ty: Type, capacity: usize) -> Builder {
         match ty {
             Type::Bool => Builder::Bool(BooleanBuilder::with_capacity(capacity)),
-            Type::Int | Type::Long | Type::DateTime | Type::TimeSpan => Builder::Int(Int64Builder::with_capacity(capacity)),
+            Type::Int | Type::Long | Type::DateTime | Type::TimeSpan => {
+                Builder::Int(Int64Builder::with_capacity(capacity))
+            }
             Type::Real | Type::Decimal => Builder::Real(Float64Builder::with_capacity(capacity)),
             Type::String | Type::Guid => Builder::Text(StringViewBuilder::with_capacity(capacity)),
             Type::Dynamic => Builder::Json(StringViewBuilder::with_capacity(capacity)),
@@ -202,7 +215,11 @@ pub(crate) fn batch_cells<'a>(
     columns: &[Column],
 ) -> Result<Vec<Cells<'a>>, EngineError> {
     if batch.num_columns() < columns.len() {
-        return Err(EngineError::internal(format!("{} columns wanted, {} there", columns.len(), batch.num_columns())));
+        return Err(EngineError::internal(format!(
+            "{} columns wanted, {} there",
+            columns.len(),
+            batch.num_columns()
+        )));
     }
     columns.iter().enumerate().map(|(i, c)| Cells::new(batch.column(i).as_ref(), c.ty)).collect()
 }

@@ -31,8 +31,10 @@ impl Dice {
     }
 }
 
-const TYPES: &[Type] = &[Type::Bool, Type::Long, Type::Real, Type::DateTime, Type::TimeSpan, Type::String, Type::Dynamic];
-const TEXTS: &[&str] = &["", "a", "A", "b", "a b", "cmd.exe", "C:\\x\\CMD.EXE", "\u{212A}", "é", "10.0.0.1", "[1,2]", "7"];
+const TYPES: &[Type] =
+    &[Type::Bool, Type::Long, Type::Real, Type::DateTime, Type::TimeSpan, Type::String, Type::Dynamic];
+const TEXTS: &[&str] =
+    &["", "a", "A", "b", "a b", "cmd.exe", "C:\\x\\CMD.EXE", "\u{212A}", "é", "10.0.0.1", "[1,2]", "7"];
 
 fn value(d: &mut Dice, ty: Type) -> Value {
     if d.one_in(5) {
@@ -177,7 +179,8 @@ fn aggregate(d: &mut Dice, input: Rel, data: &Data) -> Rel {
     for i in 0..d.roll(4) {
         let f = aggregate_by_name(d.pick::<&str>(&names)).expect("it exists");
         for _ in 0..10 {
-            let types: Vec<Type> = (0..f.arity.0.max(d.roll(f.arity.1 + 1))).map(|_| *d.pick(TYPES)).collect();
+            let types: Vec<Type> =
+                (0..f.arity.0.max(d.roll(f.arity.1 + 1))).map(|_| *d.pick(TYPES)).collect();
             // The second argument of sets and counts is a literal number, that of `arg_max` any column.
             let types: Vec<Type> = types
                 .into_iter()
@@ -328,8 +331,14 @@ fn relation(d: &mut Dice, depth: usize, data: &Data) -> Rel {
         }
         _ => {
             let i = relation(d, depth - 1, data);
-            let columns: Vec<Name> =
-                i.schema.columns.iter().filter(|c| c.ty == Type::Dynamic).map(|c| c.name.clone()).take(2).collect();
+            let columns: Vec<Name> = i
+                .schema
+                .columns
+                .iter()
+                .filter(|c| c.ty == Type::Dynamic)
+                .map(|c| c.name.clone())
+                .take(2)
+                .collect();
             let mut schema = i.schema.clone();
             let index = d.one_in(2).then(|| Name::from("place"));
             if let Some(n) = &index {
@@ -362,7 +371,7 @@ fn sorted(mut rows: Vec<String>) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_engine_gives_what_the_interpreter_gives(seed in 1u64.., depth in 0usize..4, partitions in 1usize..3) {

@@ -59,7 +59,11 @@ impl Hit<'_> {
     }
     /// The row as an object, keys in column order.
     pub fn json(&self) -> serde_json::Map<String, serde_json::Value> {
-        self.columns.iter().zip(self.cells).map(|(c, v)| (c.name.to_string(), v.get(self.row).to_json())).collect()
+        self.columns
+            .iter()
+            .zip(self.cells)
+            .map(|(c, v)| (c.name.to_string(), v.get(self.row).to_json()))
+            .collect()
     }
     /// Where the event behind the row came from; `None` where there is no single event behind it.
     pub fn provenance(&self) -> Option<Provenance> {
@@ -201,7 +205,9 @@ fn deliver(
     // The hidden columns stand among the others where a join put them, so all are found by name.
     let schema = batch.schema();
     let find = |name: &str, ty| -> Result<Cells<'_>, EngineError> {
-        let at = schema.index_of(name).map_err(|_| EngineError::internal(format!("the plan lost column {name}")))?;
+        let at = schema
+            .index_of(name)
+            .map_err(|_| EngineError::internal(format!("the plan lost column {name}")))?;
         Cells::new(batch.column(at).as_ref(), ty)
     };
     let cells = if outcome.single_event {

@@ -100,7 +100,11 @@ fn replace(
         });
         views.len() - 1
     });
-    *rel = Rel { kind: RelKind::Scan { table: views[at].table.clone() }, schema: rel.schema.clone(), span: rel.span };
+    *rel = Rel {
+        kind: RelKind::Scan { table: views[at].table.clone() },
+        schema: rel.schema.clone(),
+        span: rel.span,
+    };
 }
 
 /// Whether the shared views that a plan reads have events behind their rows. (What the plan itself does

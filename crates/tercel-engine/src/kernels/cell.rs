@@ -121,7 +121,8 @@ pub(super) fn kernel(name: &str, args: &[Arg], result: Type) -> Option<Box<dyn K
         return None;
     }
     let dynamic = dynamic(args);
-    let map = |map: fn(&str) -> Cow<'_, str>| -> Option<Box<dyn Kernel>> { Some(Box::new(Map { dynamic, map })) };
+    let map =
+        |map: fn(&str) -> Cow<'_, str>| -> Option<Box<dyn Kernel>> { Some(Box::new(Map { dynamic, map })) };
     match name {
         "isempty" => Some(Box::new(Empty { dynamic, blank: false, not: false })),
         "isnotempty" => Some(Box::new(Empty { dynamic, blank: false, not: true })),

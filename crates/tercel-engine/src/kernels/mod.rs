@@ -71,7 +71,12 @@ impl Call {
     }
 
     /// A call that runs row by row: what kernels are held to.
-    pub fn without_kernel(function: &'static Function, args: Vec<Arg>, result: Type, context: Arc<Context>) -> Call {
+    pub fn without_kernel(
+        function: &'static Function,
+        args: Vec<Arg>,
+        result: Type,
+        context: Arc<Context>,
+    ) -> Call {
         let key = format!("{}{args:?}->{result}", function.name);
         let columns = args.iter().filter(|a| matches!(a, Arg::Column(_))).count();
         // DataFusion tells expressions apart by name in places, so the name must tell literals apart.
@@ -108,7 +113,8 @@ impl Call {
             cells.push(match a {
                 Arg::Const(_) => None,
                 Arg::Column(ty) => {
-                    let array = next.next().ok_or_else(|| EngineError::internal("a call lacks an argument"))?;
+                    let array =
+                        next.next().ok_or_else(|| EngineError::internal("a call lacks an argument"))?;
                     Some(Cells::new(array.as_ref(), *ty)?)
                 }
             });
@@ -118,7 +124,9 @@ impl Call {
         let mut out = Builder::new(self.result, rows);
         // Text repeats much within a batch (image paths, addresses, users): where one text column is
         // all that varies, each distinct text is evaluated once.
-        if let [Some(Cells::Text(text) | Cells::Json(text))] = *cells.iter().filter(|c| c.is_some()).collect::<Vec<_>>() {
+        if let [Some(Cells::Text(text) | Cells::Json(text))] =
+            *cells.iter().filter(|c| c.is_some()).collect::<Vec<_>>()
+        {
             let at = cells.iter().position(Option::is_some).unwrap_or(0);
             let mut seen: HashMap<Option<&str>, Value> = HashMap::new();
             for i in 0..rows {
@@ -174,9 +182,14 @@ impl ScalarUDFImpl for Call {
         // One row is enough when nothing varies.
         let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let columns: Vec<ArrayRef> = args.args.into_iter().map(|a| a.into_array(rows)).collect::<DfResult<_>>()?;
+        let columns: Vec<ArrayRef> =
+            args.args.into_iter().map(|a| a.into_array(rows)).collect::<DfResult<_>>()?;
         let out = self.run(&columns, rows)?;
-        Ok(if constant { ColumnarValue::Scalar(ScalarValue::try_from_array(&out, 0)?) } else { ColumnarValue::Array(out) })
+        Ok(if constant {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&out, 0)?)
+        } else {
+            ColumnarValue::Array(out)
+        })
     }
 }
 
@@ -280,14 +293,19 @@ impl<F: Fn(&str, &mut Vec<u8>) -> bool + Send + Sync> Kernel for TextTest<F> {
             BooleanBuffer::collect_bool(a.len(), |i| (self.test)(a.value(i), &mut scratch))
         } else {
             let null = (self.test)("", &mut scratch);
-            BooleanBuffer::collect_bool(a.len(), |i| if a.is_valid(i) { (self.test)(a.value(i), &mut scratch) } else { null })
+            BooleanBuffer::collect_bool(a.len(), |i| {
+                if a.is_valid(i) { (self.test)(a.value(i), &mut scratch) } else { null }
+            })
         };
         Ok(Arc::new(BooleanArray::new(bits, None)))
     }
 }
 
 /// Boxes a predicate on text. The second argument of `test` is a buffer to work in.
-fn text_test<F: Fn(&str, &mut Vec<u8>) -> bool + Send + Sync + 'static>(args: &[Arg], test: F) -> Option<Box<dyn Kernel>> {
+fn text_test<F: Fn(&str, &mut Vec<u8>) -> bool + Send + Sync + 'static>(
+    args: &[Arg],
+    test: F,
+) -> Option<Box<dyn Kernel>> {
     Some(Box::new(TextTest { dynamic: dynamic(args), test }))
 }
 

@@ -111,13 +111,21 @@ impl Kernel for InRanges {
 
 pub(super) fn kernel(name: &str, args: &[Arg]) -> Option<Box<dyn Kernel>> {
     if name == "extract" {
-        let [Arg::Const(pattern), Arg::Const(group), Arg::Column(Type::String | Type::Guid | Type::Dynamic)] = args else {
+        let [Arg::Const(pattern), Arg::Const(group), Arg::Column(Type::String | Type::Guid | Type::Dynamic)] =
+            args
+        else {
             return None;
         };
         return match compile_regex(&pattern.text()) {
             Ok(regex) => {
                 let dynamic = dynamic(args);
-                Some(Box::new(Group { regex, group: group_number(group), dynamic, empty: true, null_as_empty: true }))
+                Some(Box::new(Group {
+                    regex,
+                    group: group_number(group),
+                    dynamic,
+                    empty: true,
+                    null_as_empty: true,
+                }))
             }
             Err(_) => Some(Box::new(Null(Type::String))),
         };
@@ -130,7 +138,13 @@ pub(super) fn kernel(name: &str, args: &[Arg]) -> Option<Box<dyn Kernel>> {
         ("regex_group", [p, g]) => match compile_regex(&p.text()) {
             Ok(regex) => {
                 let dynamic = dynamic(args);
-                Some(Box::new(Group { regex, group: group_number(g), dynamic, empty: false, null_as_empty: false }))
+                Some(Box::new(Group {
+                    regex,
+                    group: group_number(g),
+                    dynamic,
+                    empty: false,
+                    null_as_empty: false,
+                }))
             }
             Err(_) => Some(Box::new(Null(Type::String))),
         },

@@ -35,7 +35,8 @@ impl Kernel for IntIn {
 
 fn constants(args: &[Arg]) -> Option<(Type, Vec<&Value>)> {
     let (Arg::Column(ty), rest) = args.split_first()? else { return None };
-    let rest = rest.iter().map(|a| if let Arg::Const(v) = a { Some(v) } else { None }).collect::<Option<_>>()?;
+    let rest =
+        rest.iter().map(|a| if let Arg::Const(v) = a { Some(v) } else { None }).collect::<Option<_>>()?;
     Some((*ty, rest))
 }
 
@@ -76,7 +77,9 @@ pub(super) fn kernel(name: &str, args: &[Arg]) -> Option<Box<dyn Kernel>> {
             let (ty, list) = constants(args)?;
             match ty {
                 Type::String | Type::Guid => Some(Box::new(TextIn(texts(&list)?))),
-                Type::Int | Type::Long | Type::DateTime | Type::TimeSpan => Some(Box::new(IntIn(integers(&list, ty)?))),
+                Type::Int | Type::Long | Type::DateTime | Type::TimeSpan => {
+                    Some(Box::new(IntIn(integers(&list, ty)?)))
+                }
                 _ => None,
             }
         }

@@ -107,9 +107,9 @@ fn any(args: &[Arg], rest: &[&Value]) -> Option<Box<dyn Kernel>> {
             return true;
         }
         match &automaton {
-            Some(ac) if s.is_ascii() => {
-                ac.find_overlapping_iter(s).any(|m| terms[ascii[m.pattern().as_usize()]].at(s.as_bytes(), m.start()))
-            }
+            Some(ac) if s.is_ascii() => ac
+                .find_overlapping_iter(s)
+                .any(|m| terms[ascii[m.pattern().as_usize()]].at(s.as_bytes(), m.start())),
             _ => match folded(s, scratch) {
                 Folded::Ascii(h) => terms.iter().any(|t| t.in_ascii(h)),
                 Folded::Other(h) => terms.iter().any(|t| t.in_text(&h)),

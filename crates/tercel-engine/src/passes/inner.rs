@@ -64,7 +64,8 @@ pub(crate) fn ready(rel: &Rel, out: &mut Vec<Inner>) {
 
 fn contains_inner(rel: &Rel) -> bool {
     fn expr(e: &Expr) -> bool {
-        matches!(e.kind, ExprKind::Scalar(_) | ExprKind::InRelation { .. }) || e.children().into_iter().any(expr)
+        matches!(e.kind, ExprKind::Scalar(_) | ExprKind::InRelation { .. })
+            || e.children().into_iter().any(expr)
     }
     rel.expressions().into_iter().any(expr) || rel.inputs().into_iter().any(contains_inner)
 }
@@ -116,7 +117,8 @@ fn substitute_expr(e: &mut Expr, answers: &[Answer]) {
 /// Membership in a list of values; null is never a member.
 fn member(value: &Expr, list: &[Value], ignore_case: bool) -> ExprKind {
     let span = value.span;
-    let literals: Vec<Expr> = list.iter().filter(|v| !v.is_null()).map(|v| Expr::literal(v.clone(), span)).collect();
+    let literals: Vec<Expr> =
+        list.iter().filter(|v| !v.is_null()).map(|v| Expr::literal(v.clone(), span)).collect();
     if literals.is_empty() {
         return ExprKind::Literal(Value::Bool(false));
     }

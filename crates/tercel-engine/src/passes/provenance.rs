@@ -77,7 +77,9 @@ fn carry(rel: &mut Rel) -> bool {
                 add(&mut rel.schema, at);
                 return true;
             }
-            JoinKind::Inner | JoinKind::InnerUnique | JoinKind::RightOuter | JoinKind::FullOuter => return false,
+            JoinKind::Inner | JoinKind::InnerUnique | JoinKind::RightOuter | JoinKind::FullOuter => {
+                return false;
+            }
         },
         RelKind::Aggregate { .. } => return false,
     }

@@ -164,7 +164,11 @@ impl Planner<'_> {
         if below.is_empty() {
             below.push(DfExpr::Literal(ScalarValue::Boolean(Some(true)), None).alias("$row"));
         }
-        let plan = LogicalPlanBuilder::from(i.plan).project(below)?.aggregate(by, computed)?.project(out)?.build()?;
+        let plan = LogicalPlanBuilder::from(i.plan)
+            .project(below)?
+            .aggregate(by, computed)?
+            .project(out)?
+            .build()?;
         Ok(Planned { plan, env: Env::of(env) })
     }
 }

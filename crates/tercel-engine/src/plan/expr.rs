@@ -141,7 +141,8 @@ fn function(
     if f.name == "now" {
         return Err(EngineError::internal("now() was not replaced before planning"));
     }
-    let constants: Option<Vec<Value>> = args.iter().map(|a| a.as_literal().map(|v| canonical(v.clone(), a.ty))).collect();
+    let constants: Option<Vec<Value>> =
+        args.iter().map(|a| a.as_literal().map(|v| canonical(v.clone(), a.ty))).collect();
     if let Some(values) = constants {
         return Ok(literal(&canonical((f.eval)(&values, context), result), result));
     }
@@ -174,7 +175,8 @@ fn native(name: &str, args: &[Expr], env: &Env, context: &Arc<Context>) -> Resul
     if !same_form(l.ty, r.ty) || !plain(l.ty) {
         return Ok(None);
     }
-    let operands = || Ok::<_, EngineError>((compile(l, l.ty, env, context)?, compile(r, l.ty, env, context)?));
+    let operands =
+        || Ok::<_, EngineError>((compile(l, l.ty, env, context)?, compile(r, l.ty, env, context)?));
     let solid = |e: &Expr| e.as_literal().is_some_and(|v| !v.is_null());
     Ok(Some(match name {
         // Against a literal, null is just another value that differs from it.

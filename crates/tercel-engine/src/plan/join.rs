@@ -39,7 +39,10 @@ impl Planner<'_> {
         condition: Option<&Expr>,
         need: &Need,
     ) -> Result<Planned> {
-        let both = !matches!(kind, JoinKind::LeftSemi | JoinKind::LeftAnti | JoinKind::RightSemi | JoinKind::RightAnti);
+        let both = !matches!(
+            kind,
+            JoinKind::LeftSemi | JoinKind::LeftAnti | JoinKind::RightSemi | JoinKind::RightAnti
+        );
         let right_only = matches!(kind, JoinKind::RightSemi | JoinKind::RightAnti);
         // Output columns answer to input columns position by position.
         let width = left.schema.columns.len();
@@ -113,8 +116,13 @@ impl Planner<'_> {
             (0..l.keys).map(|k| DfColumn::from_name(format!("{letter}k{k}"))).collect()
         };
         let (lk, rk) = (keys("l"), keys("r"));
-        let plan = LogicalPlanBuilder::from(l.plan)
-            .join_detailed(r.plan, join_type, (lk, rk), filter, NullEquality::NullEqualsNull)?;
+        let plan = LogicalPlanBuilder::from(l.plan).join_detailed(
+            r.plan,
+            join_type,
+            (lk, rk),
+            filter,
+            NullEquality::NullEqualsNull,
+        )?;
         let mut out = Vec::with_capacity(outputs.len());
         let mut result = Vec::with_capacity(outputs.len());
         for (name, ty, side, input) in outputs {
@@ -167,7 +175,14 @@ fn unique(side: Side) -> Result<Side> {
     let mut first = Vec::new();
     for (name, _) in side.env.columns() {
         if let Some((stands_as, _)) = side.env.stands_as(&name) {
-            let f = AggregateFunction::new_udf(first_value_udaf(), vec![column(&stands_as)], false, None, vec![], None);
+            let f = AggregateFunction::new_udf(
+                first_value_udaf(),
+                vec![column(&stands_as)],
+                false,
+                None,
+                vec![],
+                None,
+            );
             first.push(DfExpr::AggregateFunction(f).alias(&*stands_as));
         }
     }

@@ -19,7 +19,9 @@ use crate::source::hidden;
 use crate::values::{arrow_schema, arrow_type};
 use datafusion::common::{Column as DfColumn, DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, TableProvider, provider_as_source};
-use datafusion::logical_expr::{EmptyRelation, Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, Union};
+use datafusion::logical_expr::{
+    EmptyRelation, Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, Union,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tercel_ir::function::Context;
@@ -132,7 +134,9 @@ impl Planner<'_> {
             }
             RelKind::Extend { input, columns } => self.extend(rel, input, columns, need),
             RelKind::Project { input, columns } => self.project(rel, input, columns, need),
-            RelKind::Aggregate { input, keys, aggregations } => self.aggregate(rel, input, keys, aggregations, need),
+            RelKind::Aggregate { input, keys, aggregations } => {
+                self.aggregate(rel, input, keys, aggregations, need)
+            }
             RelKind::Join { left, right, kind, on, condition } => {
                 self.join(rel, (left, right), *kind, on, condition.as_ref(), need)
             }
@@ -141,10 +145,13 @@ impl Planner<'_> {
             RelKind::Limit { input, skip, count } => {
                 let i = self.rel(input, need)?;
                 let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(i64::MAX as usize);
-                let plan = LogicalPlanBuilder::from(i.plan).limit(size(*skip), Some(size(*count)))?.build()?;
+                let plan =
+                    LogicalPlanBuilder::from(i.plan).limit(size(*skip), Some(size(*count)))?.build()?;
                 Ok(Planned { plan, env: i.env })
             }
-            RelKind::Unnest { input, columns, index } => self.unnest(rel, input, columns, index.as_ref(), need),
+            RelKind::Unnest { input, columns, index } => {
+                self.unnest(rel, input, columns, index.as_ref(), need)
+            }
         }
     }
 
@@ -168,7 +175,12 @@ impl Planner<'_> {
     }
 
     /// A scan of a provider with these columns, by their bare names.
-    fn provided(&self, table: &str, provider: Arc<dyn TableProvider>, columns: Vec<(Name, Type)>) -> Result<Planned> {
+    fn provided(
+        &self,
+        table: &str,
+        provider: Arc<dyn TableProvider>,
+        columns: Vec<(Name, Type)>,
+    ) -> Result<Planned> {
         let name = TableReference::bare(table);
         let scan = LogicalPlanBuilder::scan(name.clone(), provider_as_source(provider), None)?;
         let out: Vec<DfExpr> = columns
@@ -186,8 +198,10 @@ impl Planner<'_> {
         if rows.is_empty() {
             return empty(columns);
         }
-        let mut data: Vec<Vec<Value>> =
-            rows.iter().map(|r| keep.iter().map(|i| r.get(*i).cloned().unwrap_or_default()).collect()).collect();
+        let mut data: Vec<Vec<Value>> = rows
+            .iter()
+            .map(|r| keep.iter().map(|i| r.get(*i).cloned().unwrap_or_default()).collect())
+            .collect();
         if columns.is_empty() {
             columns.push(("$row".into(), Type::Bool));
             data.iter_mut().for_each(|r| r.push(Value::Bool(true)));

@@ -8,8 +8,8 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column as DfColumn, Result as DfResult, UnnestOptions};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr as DfExpr, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, Expr as DfExpr, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
 use std::sync::Arc;
 use tercel_ir::{Name, Rel, Type};
@@ -62,10 +62,14 @@ impl ScalarUDFImpl for Elements {
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let rows = args.number_rows;
-        let columns: Vec<ArrayRef> = args.args.into_iter().map(|a| a.into_array(rows)).collect::<DfResult<_>>()?;
+        let columns: Vec<ArrayRef> =
+            args.args.into_iter().map(|a| a.into_array(rows)).collect::<DfResult<_>>()?;
         let texts: Vec<_> = columns
             .iter()
-            .map(|c| c.as_string_view_opt().ok_or_else(|| EngineError::internal("an array to expand is no JSON text")))
+            .map(|c| {
+                c.as_string_view_opt()
+                    .ok_or_else(|| EngineError::internal("an array to expand is no JSON text"))
+            })
             .collect::<std::result::Result<_, _>>()?;
         let mut strings = ListBuilder::new(StringViewBuilder::new());
         let mut places = ListBuilder::new(Int64Builder::new());
@@ -87,7 +91,8 @@ impl ScalarUDFImpl for Elements {
                 }
             }
         }
-        let out: ArrayRef = if self.of.is_some() { Arc::new(strings.finish()) } else { Arc::new(places.finish()) };
+        let out: ArrayRef =
+            if self.of.is_some() { Arc::new(strings.finish()) } else { Arc::new(places.finish()) };
         Ok(ColumnarValue::Array(out))
     }
 }

@@ -75,7 +75,8 @@ pub fn eval(e: &Expr, row: &Row, data: &Data) -> Value {
             let f = tercel_ir::function::by_name(name).expect("a function of the registry");
             let hit = !v.is_null()
                 && run(relation, data).into_iter().any(|r| {
-                    !r[0].is_null() && (f.eval)(&[v.clone(), r[0].clone()], &Context::default()) == Value::Bool(true)
+                    !r[0].is_null()
+                        && (f.eval)(&[v.clone(), r[0].clone()], &Context::default()) == Value::Bool(true)
                 });
             Value::Bool(hit)
         }
@@ -106,14 +107,20 @@ fn rows(rel: &Rel, data: &Data) -> Vec<Row> {
     match &rel.kind {
         RelKind::Scan { table } => {
             let (columns, rows) = &data.tables[&**table];
-            let named = |r: &Vec<Value>| columns.iter().zip(r).map(|((n, _), v)| (n.clone(), v.clone())).collect();
+            let named =
+                |r: &Vec<Value>| columns.iter().zip(r).map(|((n, _), v)| (n.clone(), v.clone())).collect();
             rows.iter().map(named).collect()
         }
         RelKind::View { body, .. } => rows(body, data),
         RelKind::Values { rows } => rows
             .iter()
             .map(|r| {
-                rel.schema.columns.iter().zip(r).map(|(c, v)| (c.name.clone(), canonical(v.clone(), c.ty))).collect()
+                rel.schema
+                    .columns
+                    .iter()
+                    .zip(r)
+                    .map(|(c, v)| (c.name.clone(), canonical(v.clone(), c.ty)))
+                    .collect()
             })
             .collect(),
         RelKind::Filter { input, predicate } => {
@@ -124,7 +131,8 @@ fn rows(rel: &Rel, data: &Data) -> Vec<Row> {
         RelKind::Extend { input, columns } => rows(input, data)
             .into_iter()
             .map(|r| {
-                let new: Vec<(Name, Value)> = columns.iter().map(|(n, e)| (n.clone(), eval(e, &r, data))).collect();
+                let new: Vec<(Name, Value)> =
+                    columns.iter().map(|(n, e)| (n.clone(), eval(e, &r, data))).collect();
                 let mut r = r;
                 r.extend(new);
                 r
@@ -165,7 +173,9 @@ fn rows(rel: &Rel, data: &Data) -> Vec<Row> {
                 })
                 .collect()
         }
-        RelKind::Join { left, right, kind, on, condition } => join(rel, left, right, *kind, on, condition.as_ref(), data),
+        RelKind::Join { left, right, kind, on, condition } => {
+            join(rel, left, right, *kind, on, condition.as_ref(), data)
+        }
         RelKind::Union { inputs, tag } => {
             let mut out = Vec::new();
             for (k, i) in inputs.iter().enumerate() {
