@@ -127,7 +127,7 @@ fn nothing_waits_for_ever() {
                 S,
             ),
         ),
-        in_relation(all(), scan("C").filter(less(2), S)),
+        in_relation(all(), scan("C").filter(less(2), S).project(vec![("n".into(), n())], S)),
         scan("A").limit(0, S),
         scan("A").filter(Expr::boolean(false, S), S),
         // The inner side ends the join before the outer one is read.
