@@ -22,5 +22,6 @@ pub use detection::{Detection, Level, Metadata, Skipped};
 pub use language::Language;
 pub use lint::{Finding, LintOptions, lint, syntax_findings};
 pub use load::{LoadOptions, Loaded, load};
+pub use reach::Evidence;
 pub use source::{MAX_RULE_BYTES, Problem};
 pub use text::RuleText;

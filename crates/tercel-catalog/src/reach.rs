@@ -1,32 +1,175 @@
-//! What a detection can still do when only some tables have events.
+//! What a detection can still do when only some tables, and only some kinds of events, are there.
 
 use crate::detection::Detection;
-use tercel_ir::{Domain, Expr, ExprKind, Rel, RelKind, Schema};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, RelKind, Schema, Span, Value};
+
+/// Tables that hold events of many kinds, and the column that says which.
+const KINDS: [(&str, &str); 3] =
+    [("Sysmon", "EventID"), ("SecurityEvent", "EventID"), ("WindowsEvents", "Channel")];
+
+/// With more kinds than this in one table (hostile data, or a column that is no kind), nothing is said of them.
+const MAX_KINDS: usize = 500;
+
+/// What some data holds: its tables, and the kinds of events in those that have several.
+pub struct Evidence<'a> {
+    present: &'a dyn Fn(&str) -> bool,
+    kinds: HashMap<Name, Kinds>,
+}
+
+/// The kinds of events that were seen in a table.
+struct Kinds {
+    column: &'static str,
+    seen: Vec<Value>,
+    /// The schema of the table's scan under each of them; made when the first scan is met.
+    schemas: RefCell<Vec<Schema>>,
+}
+
+impl<'a> Evidence<'a> {
+    /// `present` says whether a table has events.
+    pub fn new(present: &'a dyn Fn(&str) -> bool) -> Evidence<'a> {
+        Evidence { present, kinds: HashMap::new() }
+    }
+
+    /// Questions to the data whose answers are the kinds of events: for each of the tables that has kinds
+    /// and that these detections read, a relation with one column.
+    pub fn questions(detections: &[Detection]) -> Vec<(Name, Rel)> {
+        let read: BTreeSet<Name> =
+            detections.iter().filter_map(|d| d.rel.as_ref()).flat_map(Rel::tables).collect();
+        let scan = |table: &Name, column: &str| {
+            let scan = detections.iter().filter_map(|d| d.rel.as_ref()).find_map(|r| scan_of(r, table))?;
+            let key = scan.schema.get(column)?;
+            let key = (key.name.clone(), Expr::column(key.name.clone(), key.ty, Span::default()));
+            Some((table.clone(), scan.clone().aggregate(vec![key], Vec::new(), Span::default())))
+        };
+        let of = |(table, column): &(&str, &str)| scan(read.get(*table)?, column);
+        KINDS.iter().filter_map(of).collect()
+    }
+
+    /// An answer to a question.
+    pub fn saw(&mut self, table: &Name, kind: Value) {
+        let Some((_, column)) = KINDS.iter().find(|(t, _)| *t == &**table) else { return };
+        let new = || Kinds { column, seen: Vec::new(), schemas: RefCell::default() };
+        let kinds = self.kinds.entry(table.clone()).or_insert_with(new);
+        if kinds.seen.len() <= MAX_KINDS {
+            kinds.seen.push(kind);
+        }
+        kinds.schemas.borrow_mut().clear();
+    }
+
+    /// Whether filters on a scan let no kind of event through that was seen.
+    fn shut_out(&self, predicates: &[&Expr], table: &Name, schema: &Schema) -> bool {
+        let Some(kinds) = self.kinds.get(table).filter(|k| k.seen.len() <= MAX_KINDS) else { return false };
+        let mut schemas = kinds.schemas.borrow_mut();
+        if schemas.is_empty() {
+            schemas.extend(kinds.seen.iter().map(|k| with_kind(schema, kinds.column, k)));
+        }
+        let passes = |s: &Schema| !predicates.iter().any(|p| tercel_verify::outcomes(p, s).never_true());
+        !schemas.iter().any(passes)
+    }
+}
+
+/// The first scan of a table in a relation.
+fn scan_of<'r>(rel: &'r Rel, table: &str) -> Option<&'r Rel> {
+    match &rel.kind {
+        RelKind::Scan { table: t } => (**t == *table).then_some(rel),
+        _ => rel.inputs().into_iter().find_map(|i| scan_of(i, table)),
+    }
+}
+
+/// A table's columns when all its events are of one kind.
+fn with_kind(schema: &Schema, column: &str, kind: &Value) -> Schema {
+    let domain = match kind {
+        Value::Long(n) => Some(Domain::Range { from: *n, to: *n }),
+        Value::Str(s) if !s.is_empty() => Some(Domain::Values { values: [s.clone()].into(), closed: true }),
+        Value::Null => Some(Domain::Never),
+        _ => None,
+    };
+    let mut schema = schema.clone();
+    if let (Some(c), Some(domain)) = (schema.columns.iter_mut().find(|c| &*c.name == column), domain) {
+        c.domain = Some(domain);
+    }
+    schema
+}
 
 impl Detection {
-    /// Why the compiled detection cannot fire on this data, in words; `None` when it may. `present` says
-    /// whether a table has, or may have, events.
-    pub fn unable(&self, present: &dyn Fn(&str) -> bool) -> Option<String> {
+    /// Why the compiled detection cannot fire on this data, in words; `None` when it may.
+    pub fn unable(&self, data: &Evidence<'_>) -> Option<String> {
         match &self.never {
             Some(d) => Some(format!("it can never fire, on any data: {}", d.message)),
-            None => unable(self.rel.as_ref()?, present),
+            None => unable(self.rel.as_ref()?, data),
         }
     }
 }
 
-fn unable(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Option<String> {
+fn unable(rel: &Rel, data: &Evidence<'_>) -> Option<String> {
     let tables = rel.tables();
-    if !tables.is_empty() && !tables.iter().any(|t| present(t)) {
-        return Some(format!("no events of {}", list(&tables.iter().map(|t| &**t).collect::<Vec<_>>())));
-    }
-    let here = on_data(rel, present);
-    let d = tercel_verify::never_fires(&here)?;
-    if d.code == "no-rows" {
-        let absent: Vec<&str> = tables.iter().map(|t| &**t).filter(|t| !present(t)).collect();
+    let names =
+        |there: bool| tables.iter().map(|t| &**t).filter(|t| (data.present)(t) == there).collect::<Vec<_>>();
+    let (there, absent) = (names(true), names(false));
+    if there.is_empty() && !absent.is_empty() {
         return Some(format!("no events of {}", list(&absent)));
     }
-    let there: Vec<&str> = tables.iter().map(|t| &**t).filter(|t| present(t)).collect();
-    Some(format!("over {}: {}", list(&there), d.message))
+    let shut_out = RefCell::default();
+    let d = tercel_verify::never_fires(&on_data(rel, &Here { data, shut_out: &shut_out }))?;
+    if d.code != "no-rows" {
+        return Some(format!("over {}: {}", list(&there), d.message));
+    }
+    let mut why: Vec<String> = shut_out
+        .take()
+        .iter()
+        .filter_map(|t| {
+            let kinds = data.kinds.get(t)?;
+            Some(format!(
+                "no events of {t} with the {} that it reads (there is only {})",
+                kinds.column,
+                seen(&kinds.seen)
+            ))
+        })
+        .collect();
+    if !absent.is_empty() {
+        why.push(format!("no events of {}", list(&absent)));
+    }
+    Some(why.join("; "))
+}
+
+/// Kinds for people.
+fn seen(kinds: &[Value]) -> String {
+    const SHOWN: usize = 8;
+    let mut kinds: Vec<&Value> = kinds.iter().collect();
+    kinds.sort_by_key(|k| (k.as_i64(), k.to_text()));
+    let text: Vec<String> = kinds.iter().take(SHOWN).map(|k| k.to_text()).collect();
+    let rest = if kinds.len() > SHOWN { format!(" and {} more", kinds.len() - SHOWN) } else { String::new() };
+    format!("{}{rest}", text.join(", "))
+}
+
+/// The data, and the tables of which it turned out that no event of theirs gets through.
+struct Here<'a> {
+    data: &'a Evidence<'a>,
+    shut_out: &'a RefCell<BTreeSet<Name>>,
+}
+
+impl Here<'_> {
+    fn present(&self, table: &str) -> bool {
+        (self.data.present)(table)
+    }
+
+    /// Whether `rel` is a scan under filters that no event of this data passes, because of its kind.
+    fn is_shut_out(&self, rel: &Rel) -> bool {
+        let mut predicates = Vec::new();
+        let mut at = rel;
+        while let RelKind::Filter { input, predicate } = &at.kind {
+            predicates.push(predicate);
+            at = input;
+        }
+        let RelKind::Scan { table } = &at.kind else { return false };
+        let dead = self.present(table) && self.data.shut_out(&predicates, table, &at.schema);
+        if dead {
+            self.shut_out.borrow_mut().insert(table.clone());
+        }
+        dead
+    }
 }
 
 fn list(names: &[&str]) -> String {
@@ -43,14 +186,15 @@ fn list(names: &[&str]) -> String {
 
 /// The same relation with absent tables as empty ones, so that the domains of columns become those of
 /// the tables that are there. Shapes do not change: the same columns in the same order.
-fn on_data(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Rel {
+fn on_data(rel: &Rel, here: &Here<'_>) -> Rel {
     let span = rel.span;
-    let again = |input: &Rel| on_data(input, present);
-    let expr = |e: &Expr| inside(e, present);
+    let again = |input: &Rel| on_data(input, here);
+    let expr = |e: &Expr| inside(e, here);
     let named =
         |columns: &[(tercel_ir::Name, Expr)]| columns.iter().map(|(n, e)| (n.clone(), expr(e))).collect();
     let mut out = match &rel.kind {
-        RelKind::Scan { table } if !present(table) => Rel::empty(rel.schema.clone(), span),
+        RelKind::Filter { .. } if here.is_shut_out(rel) => Rel::empty(rel.schema.clone(), span),
+        RelKind::Scan { table } if !here.present(table) => Rel::empty(rel.schema.clone(), span),
         RelKind::Scan { .. } | RelKind::Values { .. } => return rel.clone(),
         RelKind::View { name, body } => {
             let body = again(body);
@@ -66,7 +210,7 @@ fn on_data(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Rel {
         }
         _ => {
             let mut copy = rel.clone();
-            copy.inputs_mut().into_iter().for_each(|i| *i = on_data(i, present));
+            copy.inputs_mut().into_iter().for_each(|i| *i = on_data(i, here));
             copy.expressions_mut().into_iter().for_each(|e| *e = expr(e));
             if let RelKind::Sort { input, .. } | RelKind::Limit { input, .. } = &copy.kind {
                 copy.schema = input.schema.clone();
@@ -108,14 +252,14 @@ fn is_empty(rel: &Rel) -> bool {
     }
 }
 
-fn inside(e: &Expr, present: &dyn Fn(&str) -> bool) -> Expr {
+fn inside(e: &Expr, here: &Here<'_>) -> Expr {
     let mut e = e.clone();
     match &mut e.kind {
-        ExprKind::Scalar(r) => *r = std::sync::Arc::new(on_data(r, present)),
-        ExprKind::InRelation { relation, .. } => *relation = std::sync::Arc::new(on_data(relation, present)),
+        ExprKind::Scalar(r) => *r = std::sync::Arc::new(on_data(r, here)),
+        ExprKind::InRelation { relation, .. } => *relation = std::sync::Arc::new(on_data(relation, here)),
         _ => {}
     }
-    e.children_mut().into_iter().for_each(|c| *c = inside(c, present));
+    e.children_mut().into_iter().for_each(|c| *c = inside(c, here));
     e
 }
 
@@ -123,7 +267,7 @@ fn inside(e: &Expr, present: &dyn Fn(&str) -> bool) -> Expr {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use tercel_ir::{Column, Span, Type, Value};
+    use tercel_ir::{Column, Type};
 
     fn scan(table: &str, columns: Vec<Column>) -> Rel {
         Rel {
@@ -159,7 +303,7 @@ mod tests {
     }
 
     fn over(rel: &Rel, tables: &[&str]) -> Option<String> {
-        unable(rel, &|t| tables.contains(&t))
+        unable(rel, &Evidence::new(&|t| tables.contains(&t)))
     }
 
     #[test]
@@ -183,5 +327,24 @@ mod tests {
         );
         let why = over(&scan("a", vec![c]).filter(predicate, at), &["a"]).unwrap();
         assert!(why.starts_with("over a: "), "{why}");
+    }
+
+    #[test]
+    fn kinds_of_events_that_are_not_there() {
+        let at = Span::default();
+        let id = |n: i64| {
+            let args = vec![Expr::column("EventID", Type::Long, at), Expr::literal(Value::Long(n), at)];
+            scan("Sysmon", vec![Column::new("EventID", Type::Long)]).filter(Expr::known("eq", args, at), at)
+        };
+        let present = |t: &str| t == "Sysmon";
+        let mut data = Evidence::new(&present);
+        assert_eq!(unable(&id(1), &data), None, "nothing is known of kinds");
+        for n in [22, 3] {
+            data.saw(&"Sysmon".into(), Value::Long(n));
+        }
+        assert_eq!(unable(&id(3), &data), None);
+        let why = unable(&id(1), &data).unwrap();
+        assert_eq!(why, "no events of Sysmon with the EventID that it reads (there is only 3, 22)");
+        assert_eq!(unable(&Rel::union(vec![id(1), id(22)], at), &data), None);
     }
 }

@@ -12,11 +12,12 @@ use crate::meter::Meter;
 use crate::{interrupt, world};
 use hits::Hits;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
-use tercel_catalog::{CompileOptions, Detection, Language, Level};
+use tercel_catalog::{CompileOptions, Detection, Evidence, Language, Level};
 use tercel_engine::{HuntPlan, HuntStats, Now, Options};
-use tercel_ir::{Expr, ExprKind, Rel, Severity};
+use tercel_ir::{Expr, ExprKind, Name, Rel, Severity, Value};
 use tercel_schema::Schemas;
 
 /// With more rules than this, what is wrong with each is for the footer and for `lint`.
@@ -59,9 +60,19 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     }
     tell(&run, &rules);
     let detections = &rules.loaded.detections;
-    let plans: Vec<HuntPlan> =
+    let mut plans: Vec<HuntPlan> =
         detections.iter().enumerate().filter_map(|(id, d)| Some(HuntPlan { id, rel: plan_of(d)? })).collect();
     let ran = plans.len();
+    // Which kinds of events there are tells which rules could have fired; it is asked in the same pass.
+    let questions = Evidence::questions(detections);
+    let first_question = detections.len();
+    plans.extend(
+        questions
+            .iter()
+            .enumerate()
+            .map(|(i, (_, rel))| HuntPlan { id: first_question + i, rel: rel.clone() }),
+    );
+    let mut kinds: Vec<(Name, Value)> = Vec::new();
 
     let mut hits = Hits::new(&target, detections, &data, args.limit_hits)?;
     let progress = data.progress.clone();
@@ -71,7 +82,13 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     let stats = if ran == 0 {
         Ok(HuntStats::default())
     } else {
-        tercel_engine::hunt(plans, &*data, &options, &mut |hit| hits.take(hit))
+        tercel_engine::hunt(plans, &*data, &options, &mut |hit| match hit.plan.checked_sub(first_question) {
+            Some(q) => {
+                kinds.extend(questions.get(q).map(|(table, _)| (table.clone(), hit.value(0))));
+                ControlFlow::Continue(())
+            }
+            None => hits.take(hit),
+        })
     };
     drop(meter);
     let counted = hits.finish()?;
@@ -81,7 +98,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     footer.now = stats.now.or(footer.now);
     footer.named_now = named_now.is_some();
     footer.notes = notes(&args, detections, below, level);
-    let report = report(detections, &stats, &data, ran, &counted, args.explain_skips);
+    let report = report(detections, &stats, &data, kinds, ran, &counted, args.explain_skips);
     let failed = !report.failed.is_empty();
     let refused = !report.skipped.is_empty();
     footer.rules = Some(report);
@@ -142,6 +159,7 @@ fn report(
     detections: &[Detection],
     stats: &HuntStats,
     data: &Data,
+    kinds: Vec<(Name, Value)>,
     ran: usize,
     counted: &hits::Counted,
     all: bool,
@@ -150,6 +168,8 @@ fn report(
         RuleReport { loaded: detections.len(), ran, unwritten: counted.unwritten, ..RuleReport::default() };
     let seen = data.stats().map(|s| s.tables).unwrap_or_default();
     let present = |t: &str| seen.keys().any(|s| &**s == t);
+    let mut evidence = Evidence::new(&present);
+    kinds.into_iter().for_each(|(table, kind)| evidence.saw(&table, kind));
     let errors: HashMap<usize, String> =
         stats.plans.iter().filter_map(|p| Some((p.id, p.error.as_ref()?.to_string()))).collect();
     // Rules by view and the columns of it that stay empty.
@@ -174,7 +194,7 @@ fn report(
             continue;
         }
         if hits == 0
-            && let Some(why) = d.unable(&present)
+            && let Some(why) = d.unable(&evidence)
         {
             r.unable.push(remark(why));
             continue;
