@@ -105,13 +105,27 @@ fn what_cannot_fire_here_is_said() {
     let never = "// title: Never\nimNetworkSession | where NetworkDirection =~ 'true'";
     let parent =
         "// title: Parents\nDeviceNetworkEvents | where InitiatingProcessParentFileName =~ 'winword.exe'";
-    let dir = folder(&[("a.kql", rule), ("b.kql", never), ("c.kql", parent), ("e.jsonl", &events())]);
+    let start = SIGMA
+        .replace("network_connection", "process_creation")
+        .replace("    Initiated: 'true'\n    DestinationPort: 4444", "    Image: x");
+    let dir = folder(&[
+        ("a.kql", rule),
+        ("b.kql", never),
+        ("c.kql", parent),
+        ("d.yml", start.as_str()),
+        ("e.jsonl", &events()),
+    ]);
     let folder = dir.path().to_str().unwrap();
     let r = tercel(&["hunt", &path(&dir, "e.jsonl"), "-r", folder, "--explain-skips"]).code(0);
-    assert!(r.err.contains("3 unable to fire"), "{}", r.err);
+    assert!(r.err.contains("4 unable to fire"), "{}", r.err);
     assert!(r.err.contains("no events of CloudAppEvents"), "{}", r.err);
     assert!(r.err.contains("it can never fire, on any data"), "{}", r.err);
     assert!(r.err.contains("InitiatingProcessParentFileName"), "{}", r.err);
+    assert!(
+        r.err.contains("no events of Sysmon with the EventID that it reads (there is only 3)"),
+        "{}",
+        r.err
+    );
 }
 
 #[test]
