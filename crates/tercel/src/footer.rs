@@ -12,6 +12,9 @@ use tercel_telemetry::{ProblemKind, ReadStats};
 /// Lines of a list that are shown unless all are asked for.
 const SHOWN: usize = 5;
 
+/// Names of one list that are shown unless all are asked for.
+const NAMES: usize = 6;
+
 /// A rule and what is to be said about it.
 #[derive(Clone, Debug)]
 pub struct Remark {
@@ -254,6 +257,16 @@ fn shapes(shapes: &[(String, usize)]) -> String {
         [(one, _)] => one.clone(),
         many => many.iter().map(|(n, c)| format!("{c} {n}")).collect::<Vec<_>>().join(", "),
     }
+}
+
+/// A list of names, cut unless all are asked for.
+pub fn shortened(names: &str, all: bool) -> String {
+    let total = names.split(", ").count();
+    if all || total <= NAMES {
+        return names.to_string();
+    }
+    let shown: Vec<&str> = names.split(", ").take(NAMES).collect();
+    format!("{} and {} more", shown.join(", "), total - NAMES)
 }
 
 /// `1,234,567`.

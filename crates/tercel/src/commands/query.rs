@@ -174,7 +174,8 @@ fn rows(rel: &Rel, data: &Data, options: &Options, target: &crate::output::Targe
     }
     for gap in tercel_schema::view_gaps(rel, &|t| seen.keys().any(|s| &**s == t)) {
         let names: Vec<&str> = gap.columns.iter().map(|c| &**c).collect();
-        notes.push(format!("{} cannot fill {} from this data", gap.view, names.join(", ")));
+        let columns = footer::shortened(&names.join(", "), false);
+        notes.push(format!("{} cannot fill {columns} from this data", gap.view));
     }
     Ok(Said { now: outcome.now, notes })
 }

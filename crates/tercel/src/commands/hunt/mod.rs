@@ -7,7 +7,7 @@ use super::{Rules, Run};
 use crate::cli::Hunt;
 use crate::data::Data;
 use crate::failure::{Failure, Outcome};
-use crate::footer::{Footer, Remark, RuleReport};
+use crate::footer::{self, Footer, Remark, RuleReport};
 use crate::meter::Meter;
 use crate::{interrupt, world};
 use hits::Hits;
@@ -22,9 +22,6 @@ use tercel_schema::Schemas;
 
 /// With more rules than this, what is wrong with each is for the footer and for `lint`.
 const TELL_EACH: usize = 10;
-/// Unfilled columns of one view that are named.
-const COLUMNS: usize = 6;
-
 pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     run.config.world(&mut args.world);
     run.config.reading(&mut args.reading);
@@ -212,21 +209,11 @@ fn report(
         .into_iter()
         .map(|((rule, columns), rules)| {
             let rest = if rules.len() > 1 { format!(" and {} more", rules.len() - 1) } else { String::new() };
-            Remark { rule, why: format!("{} (read by {}{rest})", shortened(&columns, all), rules[0]) }
+            Remark { rule, why: format!("{} (read by {}{rest})", footer::shortened(&columns, all), rules[0]) }
         })
         .collect();
     r.fired.sort_by_key(|f| std::cmp::Reverse((f.2, f.3)));
     r
-}
-
-/// A list of names, cut unless all are asked for.
-fn shortened(names: &str, all: bool) -> String {
-    let total = names.split(", ").count();
-    if all || total <= COLUMNS {
-        return names.to_string();
-    }
-    let shown: Vec<&str> = names.split(", ").take(COLUMNS).collect();
-    format!("{} and {} more", shown.join(", "), total - COLUMNS)
 }
 
 fn notes(args: &Hunt, detections: &[Detection], below: usize, level: Level) -> Vec<String> {
