@@ -142,24 +142,42 @@ impl IntoIterator for Diagnostics {
 }
 
 /// The candidate nearest to `name` (for "did you mean"), if any is near enough to be worth saying.
-/// Case-insensitive equality wins; then a candidate that ends with the name (`AccountName` →
-/// `InitiatingProcessAccountName`); then edit similarity.
+/// Equality but for case wins; then what is a slip away (`DeviceNetworkEvent` → `DeviceNetworkEvents`);
+/// then a candidate that ends with the name (`AccountName` → `InitiatingProcessAccountName`, the shorter
+/// the better); then what is merely similar.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let mut best: Option<(f64, &'a str)> = None;
     for c in candidates {
         let cl = c.to_lowercase();
+        let similar = strsim::jaro_winkler(&lower, &cl);
         let score = if cl == lower {
-            3.0
-        } else if lower.len() >= 4 && (cl.ends_with(&lower) || lower.ends_with(&cl) && cl.len() >= 4) {
-            // The shorter the rest, the nearer.
-            2.0 - (cl.len().abs_diff(lower.len()) as f64) / 100.0
+            4.0
+        } else if similar >= 0.96 {
+            2.0 + similar
+        } else if lower.len() >= 4 && cl.ends_with(&lower) {
+            2.0 - (cl.len() - lower.len()) as f64 / 1000.0
         } else {
-            strsim::jaro_winkler(&lower, &cl)
+            similar
         };
         if score >= 0.86 && best.is_none_or(|(s, _)| score > s) {
             best = Some((score, c));
         }
     }
     best.map(|(_, c)| c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn suggestions() {
+        let tables = ["Event", "DeviceEvents", "DeviceNetworkEvents", "DeviceNetworkInfo"];
+        assert_eq!(nearest("DeviceNetworkEvent", tables), Some("DeviceNetworkEvents"));
+        assert_eq!(nearest("devicenetworkevents", tables), Some("DeviceNetworkEvents"));
+        let columns = ["DeviceName", "InitiatingProcessAccountName", "InitiatingProcessAccountDomain"];
+        assert_eq!(nearest("AccountName", columns), Some("InitiatingProcessAccountName"));
+        assert_eq!(nearest("Zebra", columns), None);
+    }
 }
