@@ -33,5 +33,4 @@ pub use session::{SessionOptions, session};
 pub use source::{DataSource, Demand, MemorySource, TableBatch, TableDemand, hidden};
 pub use sql::sql;
 pub use telemetry::Telemetry;
-pub use tercel_schema::ViewGap;
 pub use values::{array_of, arrow_schema, arrow_type, canonical, json_rows, rows};

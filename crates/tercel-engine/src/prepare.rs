@@ -1,17 +1,20 @@
 //! From relations to physical plans, in the order that the parts depend on each other.
 
-use crate::passes::{Answer, Inner, is_empty, prune_absent, ready, substitute, uses_now};
+use crate::passes::{Answer, Inner, is_empty, prune_absent, ready, same, substitute, uses_now};
 use crate::plan::{Planner, check_depth};
 use crate::run::{Event, Prepared, run};
 use crate::scan::Feeds;
 use crate::source::DataSource;
 use crate::values::rows;
 use crate::{EngineError, Now, Options};
+use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tercel_ir::{Column, Name, Rel, Value};
 
 /// The stack of the thread that plans: planning recurses to the depth of the query.
@@ -124,23 +127,31 @@ fn run_inner(
     let mut answers: Vec<Answer> =
         inner.iter().map(|i| Answer { inner: i.clone(), values: vec![] }).collect();
     let mut errors: Vec<Option<EngineError>> = inner.iter().map(|_| None).collect();
-    let mut prepared = Vec::new();
-    let mut which: Vec<(usize, Vec<Column>)> = Vec::new();
+    let mut owners: Vec<(usize, Vec<Column>)> = Vec::new();
+    let mut rels = Vec::new();
     // Detections over one view bring the same relation each in a copy of its own; it is run once.
-    let mut first: HashMap<(bool, String), usize> = HashMap::new();
     let mut same_as: Vec<usize> = (0..inner.len()).collect();
+    let mut first: HashMap<(bool, Vec<Name>), Vec<usize>> = HashMap::new();
     for (n, i) in inner.iter().enumerate() {
-        same_as[n] = *first.entry((i.scalar, format!("{:?}", i.relation))).or_insert(n);
-        if same_as[n] != n {
+        let alike = first.entry((i.scalar, i.relation.tables())).or_default();
+        if let Some(k) = alike.iter().copied().find(|k| same(&inner[*k].relation, &i.relation)) {
+            same_as[n] = k;
             continue;
         }
+        alike.push(n);
         let Some((rel, ty)) = i.plan() else { continue };
-        match plan(&rel, context, options) {
+        owners.push((n, vec![Column::new("value", ty)]));
+        rels.push(rel);
+    }
+    let mut prepared = Vec::new();
+    let mut which: Vec<(usize, Vec<Column>)> = Vec::new();
+    for (owner, planned) in owners.into_iter().zip(plan_all(&rels, context, options)?) {
+        match planned {
             Ok(p) => {
                 prepared.push(p);
-                which.push((n, vec![Column::new("value", ty)]));
+                which.push(owner);
             }
-            Err(e) => errors[n] = Some(e),
+            Err(e) => errors[owner.0] = Some(e),
         }
     }
     run(prepared, source, options.session.batch_rows, options.threads, &mut |p, event| {
@@ -181,18 +192,72 @@ fn run_inner(
 
 /// The physical plan of a settled relation: exactly the columns of its schema.
 pub(crate) fn plan(rel: &Rel, context: &SessionContext, options: &Options) -> Result<Prepared, EngineError> {
-    with_stack(|| {
-        let mut planner = Planner { tables: &mut Feeds, context: options.context.clone() };
-        physical(&planner.root(rel)?, context)
-    })?
+    plan_all(std::slice::from_ref(rel), context, options)?
+        .pop()
+        .unwrap_or_else(|| Err(EngineError::internal("no plan")))
 }
 
-/// The physical plan of a logical one.
-pub(crate) fn physical(plan: &LogicalPlan, context: &SessionContext) -> Result<Prepared, EngineError> {
-    let state = context.state();
-    // Our table providers do no work in the background, so planning needs no runtime.
-    let physical = futures::executor::block_on(state.create_physical_plan(plan))?;
-    Ok(Prepared::new(physical, state.task_ctx()))
+/// The physical plans of settled relations, each or its error, made on as many threads as plans run on.
+///
+/// # Errors
+/// When no thread can be had.
+pub(crate) fn plan_all(
+    rels: &[Rel],
+    context: &SessionContext,
+    options: &Options,
+) -> Result<Vec<Result<Prepared, EngineError>>, EngineError> {
+    // One state for all: it holds every function DataFusion has, and a copy a plan would cost more than
+    // small plans do.
+    let planner = Physical::new(context);
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<Result<Prepared, EngineError>>>> =
+        Mutex::new(rels.iter().map(|_| None).collect());
+    let work = || {
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let Some(rel) = rels.get(n) else { return };
+            let mut logical = Planner { tables: &mut Feeds, context: options.context.clone() };
+            let result = logical.root(rel).and_then(|p| planner.plan(&p));
+            done.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(result);
+        }
+    };
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for _ in 0..options.threads.clamp(1, rels.len().max(1)) {
+            let thread = std::thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, work)
+                .map_err(|e| EngineError::new("no-threads", format!("cannot start a thread: {e}")))?;
+            threads.push(thread);
+        }
+        // A thread that dies leaves its plan without a result; the others take the rest.
+        threads.into_iter().for_each(|t| drop(t.join()));
+        Ok::<_, EngineError>(())
+    })?;
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(done
+        .into_iter()
+        .map(|r| r.unwrap_or_else(|| Err(EngineError::internal("planning ended badly"))))
+        .collect())
+}
+
+/// Makes physical plans of logical ones.
+pub(crate) struct Physical {
+    state: SessionState,
+    task: Arc<TaskContext>,
+}
+
+impl Physical {
+    pub(crate) fn new(context: &SessionContext) -> Physical {
+        let state = context.state();
+        let task = state.task_ctx();
+        Physical { state, task }
+    }
+    pub(crate) fn plan(&self, plan: &LogicalPlan) -> Result<Prepared, EngineError> {
+        // Our table providers do no work in the background, so planning needs no runtime.
+        let physical = futures::executor::block_on(self.state.create_physical_plan(plan))?;
+        Ok(Prepared::new(physical, self.task.clone()))
+    }
 }
 
 /// The values of a batch's rows.

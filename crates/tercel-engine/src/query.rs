@@ -7,7 +7,6 @@ use crate::{EngineError, Options, session};
 use datafusion::arrow::array::RecordBatch;
 use std::ops::ControlFlow;
 use tercel_ir::{Column, Name, Rel};
-use tercel_schema::ViewGap;
 
 /// What is to be said about a query besides its rows.
 #[derive(Clone, Debug)]
@@ -20,8 +19,6 @@ pub struct QueryOutcome {
     pub never: bool,
     /// What `now()` meant, if it was asked.
     pub now: Option<i64>,
-    /// Columns of views that the query refers to and that no table of the data can fill.
-    pub unfilled: Vec<ViewGap>,
 }
 
 /// Runs a relation over the data. `each` gets the rows in batches, on the calling thread, with the columns
@@ -36,7 +33,6 @@ pub fn query(
     each: &mut dyn FnMut(&RecordBatch) -> ControlFlow<()>,
 ) -> Result<QueryOutcome, EngineError> {
     let context = session(&options.session)?;
-    let unfilled = tercel_schema::view_gaps(rel, &|t| source.has_table(t));
     let (mut drafts, now) = settle(vec![rel.clone()], source, &context, options);
     let Some(draft) = drafts.pop() else { return Err(EngineError::internal("no plan")) };
     if let Some(e) = draft.error {
@@ -59,7 +55,6 @@ pub fn query(
             missing_tables: draft.missing,
             never,
             now,
-            unfilled,
         }),
     }
 }

@@ -1,7 +1,7 @@
 //! SQL over the same tables and views, as DataFusion speaks it.
 
 use crate::plan::{Planner, column};
-use crate::prepare::{physical, settle, with_stack};
+use crate::prepare::{Physical, settle, with_stack};
 use crate::query::QueryOutcome;
 use crate::run::{Event, run};
 use crate::scan::Feeds;
@@ -93,7 +93,7 @@ pub fn sql(
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)?;
-        physical(&plan, &context)
+        Physical::new(&context).plan(&plan)
     })??;
     let fields = prepared.schema();
     let columns: Vec<Column> =
@@ -114,7 +114,7 @@ pub fn sql(
     })?;
     match failed {
         Some(e) => Err(e),
-        None => Ok(QueryOutcome { columns, missing_tables: missing, never: false, now, unfilled: vec![] }),
+        None => Ok(QueryOutcome { columns, missing_tables: missing, never: false, now }),
     }
 }
 

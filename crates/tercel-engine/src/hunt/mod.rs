@@ -7,7 +7,7 @@
 mod share;
 
 use crate::passes::with_provenance;
-use crate::prepare::{Draft, plan, settle};
+use crate::prepare::{Draft, plan_all, settle};
 use crate::run::{Event, Prepared, run};
 use crate::source::{DataSource, hidden};
 use crate::values::{Cells, batch_cells};
@@ -15,7 +15,6 @@ use crate::{EngineError, Options, session};
 use datafusion::arrow::array::RecordBatch;
 use std::ops::ControlFlow;
 use tercel_ir::{Column, Name, Rel, Value};
-use tercel_schema::ViewGap;
 
 /// One detection to run.
 #[derive(Clone, Debug)]
@@ -89,8 +88,6 @@ pub struct PlanOutcome {
     pub hits: u64,
     /// Tables that the plan reads and the data does not have.
     pub missing_tables: Vec<Name>,
-    /// Columns of views that the plan refers to and that no table of the data can fill.
-    pub unfilled: Vec<ViewGap>,
     /// It could not have fired on this data: the tables that it needs are not there.
     pub never: bool,
     /// It did not run, or not to its end.
@@ -124,8 +121,6 @@ pub fn hunt(
 ) -> Result<HuntStats, EngineError> {
     let context = session(&options.session)?;
     let (ids, rels): (Vec<usize>, Vec<Rel>) = plans.into_iter().map(|p| (p.id, p.rel)).unzip();
-    let mut unfilled: Vec<Vec<ViewGap>> =
-        rels.iter().map(|r| tercel_schema::view_gaps(r, &|t| source.has_table(t))).collect();
     let outputs: Vec<Vec<Column>> = rels.iter().map(|r| r.schema.columns.clone()).collect();
     let (drafts, now) = settle(rels, source, &context, options);
 
@@ -138,7 +133,6 @@ pub fn hunt(
             id: ids[n],
             hits: 0,
             missing_tables: missing,
-            unfilled: std::mem::take(&mut unfilled[n]),
             never,
             error,
             single_event: false,
@@ -152,18 +146,18 @@ pub fn hunt(
 
     // The plans that read a view come before those of the views: only then is it known which columns
     // the views must have.
+    let mut owners: Vec<usize> = Vec::with_capacity(runnable.len());
+    let mut rels: Vec<Rel> = Vec::with_capacity(runnable.len());
+    for (n, rel) in runnable {
+        let carried = if share::provenance_of(&rel, &views) { with_provenance(&rel) } else { None };
+        stats.plans[n].single_event = carried.is_some();
+        owners.push(n);
+        rels.push(carried.unwrap_or(rel));
+    }
     let mut prepared: Vec<Prepared> = Vec::new();
     let mut which: Vec<Option<usize>> = Vec::new();
-    for (n, rel) in runnable {
-        let rel = match share::provenance_of(&rel, &views) {
-            true => with_provenance(&rel),
-            false => None,
-        }
-        .map_or(rel, |r| {
-            stats.plans[n].single_event = true;
-            r
-        });
-        match plan(&rel, &context, options) {
+    for (n, planned) in owners.into_iter().zip(plan_all(&rels, &context, options)?) {
+        match planned {
             Ok(p) => {
                 prepared.push(p);
                 which.push(Some(n));

@@ -1,8 +1,8 @@
 //! Views that several plans read are computed once.
 
-use crate::passes::with_provenance;
+use crate::passes::{same, with_provenance};
 use crate::plan::Planner;
-use crate::prepare::{physical, with_stack};
+use crate::prepare::{Physical, with_stack};
 use crate::run::Prepared;
 use crate::scan::Feeds;
 use crate::{EngineError, Options};
@@ -25,34 +25,57 @@ pub(super) struct SharedView {
 /// Replaces, in plans that may share a pass, every view that more than one of them reads by a scan of a
 /// table of its own.
 pub(super) fn shared_views(plans: &mut [(usize, Rel)]) -> Vec<SharedView> {
-    // How many plans read each view. Names first: what has a unique name needs no closer look.
-    let mut names: HashMap<Name, usize> = HashMap::new();
-    let sharing: Vec<bool> = plans.iter().map(|(_, r)| !has_join(r)).collect();
-    for ((_, rel), _) in plans.iter().zip(&sharing).filter(|(_, s)| **s) {
+    let mut found: Vec<Found> = Vec::new();
+    let mut by_name: HashMap<Name, Vec<usize>> = HashMap::new();
+    let sharing: Vec<usize> = (0..plans.len()).filter(|p| !has_join(&plans[*p].1)).collect();
+    // Which view each plan reads, in the order in which `outermost` meets them.
+    let mut reads: Vec<Vec<usize>> = Vec::with_capacity(sharing.len());
+    for p in &sharing {
         let mut own = Vec::new();
-        outermost(rel, &mut |v, _| own.push(v.clone()));
-        own.sort_unstable();
-        own.dedup();
-        own.into_iter().for_each(|v| *names.entry(v).or_default() += 1);
-    }
-    let mut texts: HashMap<String, usize> = HashMap::new();
-    for ((_, rel), _) in plans.iter().zip(&sharing).filter(|(_, s)| **s) {
-        let mut own = Vec::new();
-        outermost(rel, &mut |v, r| {
-            if names[v] > 1 {
-                own.push(identity(r));
+        outermost(&plans[*p].1, &mut |name, view| {
+            let same_name = by_name.entry(name.clone()).or_default();
+            let known = same_name.iter().copied().find(|i| same(&found[*i].view, view));
+            let at = known.unwrap_or_else(|| {
+                found.push(Found { view: view.clone(), readers: 0, last: usize::MAX, shared: None });
+                same_name.push(found.len() - 1);
+                found.len() - 1
+            });
+            if found[at].last != *p {
+                found[at].last = *p;
+                found[at].readers += 1;
             }
+            own.push(at);
         });
-        own.sort_unstable();
-        own.dedup();
-        own.into_iter().for_each(|f| *texts.entry(f).or_default() += 1);
+        reads.push(own);
     }
     let mut views: Vec<SharedView> = Vec::new();
-    let mut index: HashMap<String, usize> = HashMap::new();
-    for ((_, rel), _) in plans.iter_mut().zip(&sharing).filter(|(_, s)| **s) {
-        replace(rel, &names, &texts, &mut index, &mut views);
+    for f in found.iter_mut().filter(|f| f.readers > 1) {
+        let carried = with_provenance(&f.view);
+        f.shared = Some(views.len());
+        views.push(SharedView {
+            table: format!("{PREFIX}{}", views.len()).into(),
+            single_event: carried.is_some(),
+            rel: carried.unwrap_or_else(|| f.view.clone()),
+        });
+    }
+    for (p, own) in sharing.iter().zip(reads) {
+        let mut own = own.into_iter();
+        replace(&mut plans[*p].1, &mut |view| {
+            if let Some(k) = own.next().and_then(|at| found[at].shared) {
+                view.kind = RelKind::Scan { table: views[k].table.clone() };
+            }
+        });
     }
     views
+}
+
+/// A view that was met, and how many plans read it.
+struct Found {
+    view: Rel,
+    readers: usize,
+    /// The plan that was last seen to read it.
+    last: usize,
+    shared: Option<usize>,
 }
 
 fn has_join(rel: &Rel) -> bool {
@@ -66,45 +89,12 @@ fn outermost(rel: &Rel, each: &mut dyn FnMut(&Name, &Rel)) {
     }
 }
 
-/// The same for two views exactly if they are written alike: same name, same body, same places in the
-/// same text. The text itself, not a hash of it: a collision must never answer for another view.
-/// (Different places mean a view expanded twice in different ways; sharing is then missed, never wrong.)
-fn identity(rel: &Rel) -> String {
-    format!("{:?}", rel.kind)
-}
-
-fn replace(
-    rel: &mut Rel,
-    names: &HashMap<Name, usize>,
-    texts: &HashMap<String, usize>,
-    index: &mut HashMap<String, usize>,
-    views: &mut Vec<SharedView>,
-) {
-    let RelKind::View { name, .. } = &rel.kind else {
-        rel.inputs_mut().into_iter().for_each(|i| replace(i, names, texts, index, views));
-        return;
-    };
-    if names.get(name).is_none_or(|n| *n < 2) {
-        return;
+/// The same views in the same order, to change.
+fn replace(rel: &mut Rel, each: &mut dyn FnMut(&mut Rel)) {
+    match &rel.kind {
+        RelKind::View { .. } => each(rel),
+        _ => rel.inputs_mut().into_iter().for_each(|i| replace(i, each)),
     }
-    let text = identity(rel);
-    if texts.get(&text).is_none_or(|n| *n < 2) {
-        return;
-    }
-    let at = *index.entry(text).or_insert_with(|| {
-        let carried = with_provenance(rel);
-        views.push(SharedView {
-            table: format!("{PREFIX}{}", views.len()).into(),
-            single_event: carried.is_some(),
-            rel: carried.unwrap_or_else(|| rel.clone()),
-        });
-        views.len() - 1
-    });
-    *rel = Rel {
-        kind: RelKind::Scan { table: views[at].table.clone() },
-        schema: rel.schema.clone(),
-        span: rel.span,
-    };
 }
 
 /// Whether the shared views that a plan reads have events behind their rows. (What the plan itself does
@@ -134,7 +124,7 @@ pub(super) fn plan_views(
         }
         let plan = with_stack(|| {
             let mut planner = Planner { tables: &mut Feeds, context: options.context.clone() };
-            physical(&planner.columns(&view.rel, &columns)?, context)
+            Physical::new(context).plan(&planner.columns(&view.rel, &columns)?)
         })??;
         out.push(plan.feeding(&feeds, &columns));
     }

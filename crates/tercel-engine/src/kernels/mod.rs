@@ -289,14 +289,27 @@ impl<F: Fn(&str, &mut Vec<u8>) -> bool + Send + Sync> Kernel for TextTest<F> {
     fn run(&self, columns: &[ArrayRef]) -> Result<ArrayRef, EngineError> {
         let a = text_column(columns, self.dynamic)?;
         let mut scratch = Vec::new();
-        let bits = if a.null_count() == 0 {
-            BooleanBuffer::collect_bool(a.len(), |i| (self.test)(a.value(i), &mut scratch))
-        } else {
-            let null = (self.test)("", &mut scratch);
-            BooleanBuffer::collect_bool(a.len(), |i| {
-                if a.is_valid(i) { (self.test)(a.value(i), &mut scratch) } else { null }
-            })
-        };
+        let null = a.null_count() > 0 && (self.test)("", &mut scratch);
+        if a.null_count() == a.len() {
+            let bits = if null { BooleanBuffer::new_set(a.len()) } else { BooleanBuffer::new_unset(a.len()) };
+            return Ok(Arc::new(BooleanArray::new(bits, None)));
+        }
+        // Events come in bursts: the same host, user or image again and again.
+        let mut last: Option<(&str, bool)> = None;
+        let bits = BooleanBuffer::collect_bool(a.len(), |i| {
+            if a.is_null(i) {
+                return null;
+            }
+            let s = a.value(i);
+            match last {
+                Some((seen, result)) if seen == s => result,
+                _ => {
+                    let result = (self.test)(s, &mut scratch);
+                    last = Some((s, result));
+                    result
+                }
+            }
+        });
         Ok(Arc::new(BooleanArray::new(bits, None)))
     }
 }

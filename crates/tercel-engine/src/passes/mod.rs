@@ -4,10 +4,12 @@
 mod absent;
 mod inner;
 mod provenance;
+mod same;
 
 pub use absent::{is_empty, prune_absent};
 pub(crate) use inner::{Answer, Inner, ready, substitute};
 pub use provenance::with_provenance;
+pub(crate) use same::same;
 
 use tercel_ir::{Expr, ExprKind, Rel};
 
