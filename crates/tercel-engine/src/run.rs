@@ -134,7 +134,8 @@ pub(crate) enum Event {
 }
 
 /// Runs all plans. `each` gets what plan number `n` gives, batch by batch, on the calling thread; when it
-/// breaks, that plan ends early. Returns when all plans have ended.
+/// breaks, that plan ends early. Returns when all plans have ended. Blocks the calling thread, so it must not
+/// be called from a task of an asynchronous runtime.
 ///
 /// # Errors
 /// When a pass cannot be read at all. A plan that fails is an event, and the others go on.
@@ -184,7 +185,7 @@ fn run_together(
             passes[n].extend(feeds.iter().map(|f| Subscriber::new(f)));
         }
     }
-    let (out, mut results) = mpsc::channel::<(usize, Event)>(plans.len().clamp(4, 64));
+    let (out, results) = mpsc::channel::<(usize, Event)>(plans.len().clamp(4, 64));
     let mut tasks = std::collections::HashMap::new();
     for (id, p) in plans {
         let out = out.clone();
@@ -215,6 +216,8 @@ fn run_together(
     drop(out);
     let mut outcome = Ok(());
     std::thread::scope(|scope| {
+        // Owned here, so that a panic in `each` closes the channel before the readers are waited for.
+        let mut results = results;
         let readers: Vec<_> = passes
             .into_iter()
             .filter(|p| !p.is_empty())

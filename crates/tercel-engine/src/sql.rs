@@ -96,8 +96,17 @@ pub fn sql(
         Physical::new(&context).plan(&plan)
     })??;
     let fields = prepared.schema();
-    let columns: Vec<Column> =
-        fields.fields().iter().map(|f| Column::new(f.name().as_str(), type_of(f.data_type()))).collect();
+    let mut columns: Vec<Column> = Vec::with_capacity(fields.fields().len());
+    for f in fields.fields() {
+        // SQL may give two columns one name (`a.n, b.n`); as keys of an object one would hide the other.
+        let mut name = f.name().clone();
+        let mut again = 1;
+        while columns.iter().any(|c| *c.name == name) {
+            name = format!("{}_{again}", f.name());
+            again += 1;
+        }
+        columns.push(Column::new(name, type_of(f.data_type())));
+    }
     let mut failed = None;
     run(vec![prepared], source, options.session.batch_rows, options.threads, &mut |_, event| {
         let batch = match event {

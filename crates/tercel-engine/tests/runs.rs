@@ -211,11 +211,11 @@ fn one_bad_plan_is_one_bad_plan() {
 #[test]
 fn deep_but_not_too_deep() {
     let mut e = less(3);
-    for _ in 0..400 {
+    for _ in 0..490 {
         e = Expr::not(Expr { kind: ExprKind::And(vec![e, less(5)]), ty: Type::Bool, span: S }, S);
     }
     let mut rel = scan("A");
-    for k in 0..300 {
+    for k in 0..950 {
         rel = rel.extend(vec![(format!("x{}", k % 3).into(), Expr::known("add", vec![n(), n()], S))], S);
     }
     let wide = (0..3000).map(|k| Expr::known("eq", vec![n(), Expr::literal(Value::Long(k), S)], S)).collect();
@@ -439,6 +439,10 @@ fn sql_over_the_same_tables() {
         select("SELECT \"At\", date_trunc('hour', At) AS h FROM Times WHERE At > '2026-01-01'")
             .expect("runs"),
         [r#"{"At":"2026-01-02T03:04:05.6000000Z","h":"2026-01-02T03:00:00.0000000Z"}"#]
+    );
+    assert_eq!(
+        select("SELECT a.n, b.n FROM A a JOIN B b ON a.n = b.n WHERE a.n = 7").expect("runs"),
+        [r#"{"n":7,"n_1":7}"#]
     );
     assert_eq!(select("SELECT n FROM \"sigma/windows\"").expect("runs"), [r#"{"n":1}"#]);
     assert_eq!(
