@@ -52,6 +52,7 @@ impl<'a> Hits<'a> {
             vec![
                 Column::new("time", Type::String),
                 text("level"),
+                text("language"),
                 text("rule"),
                 text("source"),
                 Column::new("record", Type::Long),

@@ -61,6 +61,7 @@ pub fn row(d: &Detection, from: Option<&Provenance>, event: &Cell) -> Vec<Cell> 
     vec![
         Cell::maybe(time),
         Cell::text(d.level.as_str()),
+        Cell::text(d.language.as_str()),
         Cell::text(&d.title),
         Cell::maybe(from.and_then(|p| p.source.as_deref())),
         Cell::Value(from.and_then(|p| p.record).map_or(Value::Null, Value::Long)),
