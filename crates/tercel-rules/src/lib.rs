@@ -1,0 +1,1 @@
+//! Many single-event rules in one pass over the events, and correlations of what they find.

@@ -1,0 +1,65 @@
+//! The lowest interface of all: events by layout, for sinks that look at few fields of very many events.
+//!
+//! Carriers write events of one kind with the same field names in the same order. Such an order of names,
+//! together with the table that the events are rows of, is a *layout*. A sink learns a layout once and
+//! resolves its names then; afterwards an event is only a list of raw values by position.
+
+use std::ops::ControlFlow;
+
+use tercel_ir::Name;
+
+use crate::typing;
+use crate::value::RawValue;
+
+/// The text of an event, for a sink that asks for it.
+#[derive(Clone, Copy)]
+pub enum EventText<'a> {
+    /// As the carrier wrote it.
+    Written(&'a str),
+    /// Made on demand: appends the event as JSON.
+    Lazy(&'a dyn Fn(&mut String)),
+}
+
+impl EventText<'_> {
+    /// Appends the event as JSON text.
+    pub fn push(&self, out: &mut String) {
+        match self {
+            EventText::Written(text) => out.push_str(text),
+            EventText::Lazy(render) => render(out),
+        }
+    }
+}
+
+/// One event of a known layout, borrowed from the reader's buffer.
+#[derive(Clone, Copy)]
+pub struct LaidOut<'a> {
+    /// One value for each name of the layout; [`RawValue::Null`] where this event has none.
+    pub values: &'a [RawValue<'a>],
+    /// Where its time may stand, best first.
+    pub times: [RawValue<'a>; 2],
+    /// 0-based record of the file; the event record id of an event log.
+    pub record: i64,
+    pub text: EventText<'a>,
+}
+
+impl LaidOut<'_> {
+    /// The time of the event, in ticks.
+    pub fn time(&self) -> Option<i64> {
+        self.times.iter().find_map(|v| typing::datetime(v).ok().flatten())
+    }
+}
+
+/// What events are pushed into, layout by layout. One sink belongs to one thread.
+pub trait LayoutSink {
+    /// What the sink hands over after each unit of work (a file, or a part of a large one).
+    type Out: Send;
+    /// A new file, or the next part of one.
+    fn source(&mut self, source: &Name);
+    /// A layout not announced before: the table, and the table's column names by position. Of a repeated
+    /// name the first counts. `None`: the sink wants no event of this layout; they are only counted.
+    fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize>;
+    /// Takes one event of a layout, as [`LayoutSink::layout`] numbered it. `Break` ends the reading.
+    fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()>;
+    /// The unit has ended: what was collected.
+    fn take(&mut self) -> Self::Out;
+}
