@@ -461,6 +461,20 @@ named! {
     }
 }
 
+impl Comparison {
+    /// Whether it holds between two numbers.
+    pub fn holds(self, x: f64, y: f64) -> bool {
+        match self {
+            Comparison::Lt => x < y,
+            Comparison::Lte => x <= y,
+            Comparison::Gt => x > y,
+            Comparison::Gte => x >= y,
+            Comparison::Eq => x == y,
+            Comparison::Neq => x != y,
+        }
+    }
+}
+
 /// A span of time: a number and a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timespan {

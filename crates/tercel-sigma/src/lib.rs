@@ -7,6 +7,7 @@
 
 pub mod ast;
 pub mod condition;
+pub mod correlation;
 mod lint;
 pub mod lower;
 mod metadata;
@@ -17,6 +18,7 @@ mod sink;
 pub mod yaml;
 
 pub use ast::{Document, File, Rule};
+pub use correlation::CorrelationPlan;
 pub use lint::lint;
 pub use lower::{Options, lower, lower_document};
 pub use metadata::{Level, Metadata};
