@@ -21,6 +21,7 @@ mod reading;
 mod shape;
 mod survey;
 pub mod typing;
+pub mod utf16;
 pub mod value;
 
 pub use bytes::{read_bytes, read_bytes_with};

@@ -19,6 +19,7 @@
 
 use tercel_ir::{Type, time};
 
+use crate::utf16;
 use crate::value::{RawValue, push_json_value, unescape};
 
 /// The value does not fit the type.
@@ -57,6 +58,7 @@ pub fn bool(value: &RawValue<'_>) -> Typed<bool> {
         RawValue::Number(n) => n.parse::<f64>().map(|n| Some(n != 0.0)).map_err(|_| Mistyped),
         RawValue::Str { body, escaped } => with_text(body, escaped, bool_text),
         RawValue::Text(s) => bool_text(s),
+        RawValue::Utf16(u) => utf16::with_text(u, bool_text),
         RawValue::Json(_) | RawValue::Real(_) | RawValue::Time(_) => Err(Mistyped),
     }
 }
@@ -84,6 +86,7 @@ pub fn long(value: &RawValue<'_>) -> Typed<i64> {
         RawValue::Real(r) => whole(r).map(Some),
         RawValue::Number(s) | RawValue::Text(s) => long_text(s),
         RawValue::Str { body, escaped } => with_text(body, escaped, long_text),
+        RawValue::Utf16(u) => utf16::with_text(u, long_text),
         RawValue::Json(_) | RawValue::Time(_) => Err(Mistyped),
     }
 }
@@ -142,6 +145,7 @@ pub fn real(value: &RawValue<'_>) -> Typed<f64> {
         RawValue::Real(r) => Ok(Some(r)),
         RawValue::Number(s) | RawValue::Text(s) => text(s),
         RawValue::Str { body, escaped } => with_text(body, escaped, text),
+        RawValue::Utf16(u) => utf16::with_text(u, text),
         RawValue::Bool(_) | RawValue::Json(_) | RawValue::Time(_) => Err(Mistyped),
     }
 }
@@ -159,6 +163,7 @@ pub fn datetime(value: &RawValue<'_>) -> Typed<i64> {
         RawValue::Number(s) => epoch_text(s).map(Some),
         RawValue::Text(s) => datetime_text(s),
         RawValue::Str { body, escaped } => with_text(body, escaped, datetime_text),
+        RawValue::Utf16(u) => utf16::with_text(u, datetime_text),
         RawValue::Bool(_) | RawValue::Json(_) => Err(Mistyped),
     }
 }
@@ -335,6 +340,7 @@ pub fn timespan(value: &RawValue<'_>) -> Typed<i64> {
         RawValue::Number(s) => seconds(s.parse().map_err(|_| Mistyped)?),
         RawValue::Text(s) => text(s),
         RawValue::Str { body, escaped } => with_text(body, escaped, text),
+        RawValue::Utf16(u) => utf16::with_text(u, text),
         RawValue::Bool(_) | RawValue::Json(_) | RawValue::Time(_) => Err(Mistyped),
     }
 }
@@ -349,6 +355,11 @@ pub fn string<'t>(value: &RawValue<'t>, buffer: &'t mut String) -> Option<&'t st
         RawValue::Str { body, escaped: true } => {
             buffer.clear();
             unescape(body, buffer);
+            Some(buffer)
+        }
+        RawValue::Utf16(units) => {
+            buffer.clear();
+            utf16::decode(units, buffer);
             Some(buffer)
         }
         RawValue::Time(t) => {
@@ -383,6 +394,15 @@ pub fn dynamic<'t>(value: &RawValue<'t>, buffer: &'t mut String) -> Option<&'t s
             Some(buffer)
         }
         RawValue::Text(s) if s.starts_with(['{', '[']) && is_json(s) => Some(s),
+        RawValue::Utf16(units @ ([b'{', 0, ..] | [b'[', 0, ..])) => {
+            buffer.clear();
+            utf16::decode(units, buffer);
+            if !is_json(buffer) {
+                let text = std::mem::take(buffer);
+                crate::value::push_json_string(&text, buffer);
+            }
+            Some(buffer)
+        }
         _ => {
             buffer.clear();
             push_json_value(value, buffer);
@@ -411,6 +431,11 @@ pub fn suggest(value: &RawValue<'_>) -> Option<Type> {
             s if iso_fast(s.as_bytes()).is_some() => Some(Type::DateTime),
             _ => Some(Type::String),
         },
+        RawValue::Utf16(units) => utf16::with_text(units, |s| match s {
+            s if is_nothing(s) => None,
+            s if iso_fast(s.as_bytes()).is_some() => Some(Type::DateTime),
+            _ => Some(Type::String),
+        }),
         RawValue::Text(s) => match s {
             s if is_nothing(s) => None,
             s if iso_fast(s.as_bytes()).is_some() || us_form(s).is_some() => Some(Type::DateTime),

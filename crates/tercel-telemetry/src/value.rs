@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::utf16;
+
 /// A value in the reader's buffer. Only what a sink asks for is decoded.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum RawValue<'a> {
@@ -17,6 +19,8 @@ pub enum RawValue<'a> {
     },
     /// Text as it is: a CSV cell, an XML text.
     Text(&'a str),
+    /// Text as an event log holds it: little-endian UTF-16 units, up to the first NUL.
+    Utf16(&'a [u8]),
     /// A JSON object or array, as written.
     Json(&'a str),
     Long(i64),
@@ -28,7 +32,10 @@ pub enum RawValue<'a> {
 impl<'a> RawValue<'a> {
     /// Null, or an empty text.
     pub fn is_blank(&self) -> bool {
-        matches!(self, RawValue::Null | RawValue::Str { body: "", .. } | RawValue::Text(""))
+        matches!(
+            self,
+            RawValue::Null | RawValue::Str { body: "", .. } | RawValue::Text("") | RawValue::Utf16([])
+        )
     }
     /// The text of a string; `None` for everything else.
     pub fn as_text(&self) -> Option<Cow<'a, str>> {
@@ -37,6 +44,11 @@ impl<'a> RawValue<'a> {
             RawValue::Str { body, escaped: true } => {
                 let mut out = String::with_capacity(body.len());
                 unescape(body, &mut out);
+                Some(Cow::Owned(out))
+            }
+            RawValue::Utf16(units) => {
+                let mut out = String::new();
+                utf16::decode(units, &mut out);
                 Some(Cow::Owned(out))
             }
             _ => None,
@@ -49,6 +61,7 @@ impl<'a> RawValue<'a> {
             RawValue::Str { body, escaped: true } => {
                 body.len() > text.len() && self.as_text().is_some_and(|t| t == text)
             }
+            RawValue::Utf16(units) => utf16::equals(units, text),
             _ => false,
         }
     }
@@ -185,6 +198,7 @@ pub fn push_json_value(value: &RawValue<'_>, out: &mut String) {
             }
         }
         RawValue::Text(s) => push_json_string(s, out),
+        RawValue::Utf16(units) => utf16::with_text(units, |s| push_json_string(s, out)),
         RawValue::Json(s) => out.push_str(s),
         RawValue::Long(n) => {
             let _ = write!(out, "{n}");

@@ -126,7 +126,8 @@ impl Marks {
         let is_object =
             |m: Mark| matches!(self.get(m, fields), Some(RawValue::Json(t)) if t.starts_with('{'));
         let is_string = |m: Mark| {
-            self.get(m, fields).is_some_and(|v| matches!(v, RawValue::Str { .. } | RawValue::Text(_)))
+            self.get(m, fields)
+                .is_some_and(|v| matches!(v, RawValue::Str { .. } | RawValue::Text(_) | RawValue::Utf16(_)))
         };
         if is_object(M::Event)
             && matches!(self.get(M::Event, fields), Some(RawValue::Json(t)) if t.contains("\"System\""))
