@@ -199,7 +199,7 @@ fn on_data(rel: &Rel, here: &Here<'_>) -> Rel {
         RelKind::View { name, body } => {
             let body = again(body);
             let schema = body.schema.clone();
-            Rel { kind: RelKind::View { name: name.clone(), body: Box::new(body) }, schema, span }
+            Rel { kind: RelKind::View { name: name.clone(), body: std::sync::Arc::new(body) }, schema, span }
         }
         RelKind::Filter { input, predicate } => again(input).filter(expr(predicate), span),
         RelKind::Extend { input, columns } => again(input).extend(named(columns), span),
@@ -240,8 +240,8 @@ fn shaped(before: &Schema, after: &Schema) -> Schema {
 fn is_empty(rel: &Rel) -> bool {
     match &rel.kind {
         RelKind::Values { rows } => rows.is_empty(),
-        RelKind::View { body: input, .. }
-        | RelKind::Filter { input, .. }
+        RelKind::View { body, .. } => is_empty(body),
+        RelKind::Filter { input, .. }
         | RelKind::Extend { input, .. }
         | RelKind::Project { input, .. }
         | RelKind::Sort { input, .. }
@@ -287,7 +287,7 @@ mod tests {
         let body = Rel::union(vec![a, b], at);
         Rel {
             schema: body.schema.clone(),
-            kind: RelKind::View { name: "v".into(), body: Box::new(body) },
+            kind: RelKind::View { name: "v".into(), body: std::sync::Arc::new(body) },
             span: at,
         }
     }

@@ -401,7 +401,7 @@ proptest! {
         let view = relation(&mut d, 1, &data);
         let plans: Vec<HuntPlan> = (0..5).map(|id| {
             let rel = if d.one_in(2) {
-                let rel = Rel { schema: view.schema.clone(), kind: RelKind::View { name: "V".into(), body: Box::new(view.clone()) }, span: S };
+                let rel = Rel { schema: view.schema.clone(), kind: RelKind::View { name: "V".into(), body: std::sync::Arc::new(view.clone()) }, span: S };
                 let p = expr(&mut d, &rel.schema, Type::Bool, 2, &data);
                 rel.filter(p, S)
             } else {

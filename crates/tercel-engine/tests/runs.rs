@@ -153,7 +153,7 @@ fn many_plans_over_one_view() {
         );
         Rel {
             schema: body.schema.clone(),
-            kind: RelKind::View { name: "V".into(), body: Box::new(body) },
+            kind: RelKind::View { name: "V".into(), body: std::sync::Arc::new(body) },
             span: S,
         }
     };

@@ -6,6 +6,7 @@ use crate::function::AggregateFunction;
 use crate::span::Span;
 use crate::types::{Domain, Type};
 use crate::value::Value;
+use std::sync::Arc;
 
 /// A column of a relation.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,10 +102,11 @@ pub enum RelKind {
     Scan {
         table: Name,
     },
-    /// A named view, already expanded: means exactly `body`. Kept for explanations.
+    /// A named view, already expanded: means exactly `body`. Kept for explanations. The body is shared:
+    /// thousands of rules read the same few views.
     View {
         name: Name,
-        body: Box<Rel>,
+        body: Arc<Rel>,
     },
     /// Literal rows.
     Values {
@@ -173,8 +175,8 @@ impl Rel {
     pub fn inputs(&self) -> Vec<&Rel> {
         match &self.kind {
             RelKind::Scan { .. } | RelKind::Values { .. } => vec![],
-            RelKind::View { body: i, .. }
-            | RelKind::Filter { input: i, .. }
+            RelKind::View { body, .. } => vec![body],
+            RelKind::Filter { input: i, .. }
             | RelKind::Extend { input: i, .. }
             | RelKind::Project { input: i, .. }
             | RelKind::Aggregate { input: i, .. }
@@ -185,12 +187,12 @@ impl Rel {
             RelKind::Union { inputs, .. } => inputs.iter().collect(),
         }
     }
-    /// The inputs, to change.
+    /// The inputs, to change. A shared body of a view becomes this relation's own.
     pub fn inputs_mut(&mut self) -> Vec<&mut Rel> {
         match &mut self.kind {
             RelKind::Scan { .. } | RelKind::Values { .. } => vec![],
-            RelKind::View { body: i, .. }
-            | RelKind::Filter { input: i, .. }
+            RelKind::View { body, .. } => vec![Arc::make_mut(body)],
+            RelKind::Filter { input: i, .. }
             | RelKind::Extend { input: i, .. }
             | RelKind::Project { input: i, .. }
             | RelKind::Aggregate { input: i, .. }
@@ -377,8 +379,28 @@ pub fn domain_of(input: &Schema, e: &Expr) -> Option<Domain> {
 }
 
 impl Rel {
+    /// Whether `now()` stands anywhere in it.
+    fn asks_now(&self) -> bool {
+        fn expr(e: &Expr) -> bool {
+            match &e.kind {
+                crate::ExprKind::Call(f, _) if f.name == "now" => return true,
+                crate::ExprKind::Scalar(r) if r.asks_now() => return true,
+                crate::ExprKind::InRelation { relation, .. } if relation.asks_now() => return true,
+                _ => {}
+            }
+            e.children().into_iter().any(expr)
+        }
+        self.expressions().into_iter().any(expr) || self.inputs().into_iter().any(Rel::asks_now)
+    }
+
     /// Replaces every `now()` by a literal; `true` if there was one.
     pub fn fold_now(&mut self, ticks: i64) -> bool {
+        // A shared view stays shared unless there is something to replace.
+        if let RelKind::View { body, .. } = &self.kind
+            && !body.asks_now()
+        {
+            return false;
+        }
         fn expr(e: &mut Expr, ticks: i64) -> bool {
             match &mut e.kind {
                 crate::ExprKind::Call(f, _) if f.name == "now" => {

@@ -478,7 +478,7 @@ fn named(name: &str, body: Rel) -> Rel {
     Rel {
         schema: body.schema.clone(),
         span: Span::default(),
-        kind: RelKind::View { name: name.into(), body: Box::new(body) },
+        kind: RelKind::View { name: name.into(), body: Arc::new(body) },
     }
 }
 

@@ -97,8 +97,8 @@ fn fill(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Filled {
                 rel.schema.columns.iter().enumerate().map(|(i, c)| (c.name.clone(), held(i))).collect();
             Filled { alive: !rows.is_empty(), columns, open: false }
         }
-        RelKind::View { body: input, .. }
-        | RelKind::Filter { input, .. }
+        RelKind::View { body, .. } => fill(body, present),
+        RelKind::Filter { input, .. }
         | RelKind::Sort { input, .. }
         | RelKind::Limit { input, .. } => fill(input, present),
         RelKind::Extend { input, columns } => {

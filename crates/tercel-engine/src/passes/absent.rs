@@ -27,8 +27,17 @@ fn prune_expr(e: &mut Expr, present: &dyn Fn(&str) -> bool, missing: &mut Vec<Na
     e.children_mut().into_iter().for_each(|c| prune_expr(c, present, missing));
 }
 
+fn has_empty(rel: &Rel) -> bool {
+    is_empty(rel) || rel.inputs().into_iter().any(has_empty)
+}
+
 fn prune(rel: &mut Rel, present: &dyn Fn(&str) -> bool, missing: &mut Vec<Name>) {
     rel.expressions_mut().into_iter().for_each(|e| prune_expr(e, present, missing));
+    if matches!(&rel.kind, RelKind::View { body, .. } if body.tables().iter().all(|t| present(t)) && !has_empty(body))
+    {
+        // Nothing in it changes: it stays shared with the other rules that read it.
+        return;
+    }
     rel.inputs_mut().into_iter().for_each(|i| prune(i, present, missing));
     let empty = match &mut rel.kind {
         RelKind::Scan { table } => {
@@ -39,8 +48,8 @@ fn prune(rel: &mut Rel, present: &dyn Fn(&str) -> bool, missing: &mut Vec<Name>)
             absent
         }
         RelKind::Values { .. } => false,
-        RelKind::View { body: i, .. }
-        | RelKind::Filter { input: i, .. }
+        RelKind::View { body, .. } => is_empty(body),
+        RelKind::Filter { input: i, .. }
         | RelKind::Extend { input: i, .. }
         | RelKind::Project { input: i, .. }
         | RelKind::Sort { input: i, .. }

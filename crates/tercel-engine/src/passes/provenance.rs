@@ -31,8 +31,12 @@ fn carry(rel: &mut Rel) -> bool {
             *rel = rel.clone().extend(nulls, span);
             return true;
         }
-        RelKind::View { body: i, .. }
-        | RelKind::Filter { input: i, .. }
+        RelKind::View { body, .. } => {
+            if !carry(std::sync::Arc::make_mut(body)) {
+                return false;
+            }
+        }
+        RelKind::Filter { input: i, .. }
         | RelKind::Extend { input: i, .. }
         | RelKind::Sort { input: i, .. }
         | RelKind::Limit { input: i, .. }

@@ -348,8 +348,8 @@ impl Planner<'_> {
     fn order_of(rel: &Rel) -> Option<&[SortKey]> {
         match &rel.kind {
             RelKind::Sort { keys, .. } => Some(keys),
-            RelKind::View { body: i, .. }
-            | RelKind::Filter { input: i, .. }
+            RelKind::View { body, .. } => Planner::order_of(body),
+            RelKind::Filter { input: i, .. }
             | RelKind::Extend { input: i, .. }
             | RelKind::Project { input: i, .. }
             | RelKind::Limit { input: i, .. } => Planner::order_of(i),
