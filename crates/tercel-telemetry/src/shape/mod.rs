@@ -22,6 +22,7 @@ use crate::event::{EventSink, RawEvent};
 use crate::json;
 use crate::value::{Field, RawValue, find};
 use marks::{Mark, Marks};
+pub(crate) use windows::Log;
 
 /// Carriers: how an event was written down.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -154,6 +155,11 @@ impl<'s> Recogniser<'s> {
             Some((_, _, n)) => *n += 1,
             None => self.counts.push((table.clone(), shape, 1)),
         }
+    }
+
+    /// The field that gives the time of events that have it, if one was named.
+    pub(crate) fn time_field(&self) -> Option<&str> {
+        self.time_field.as_deref()
     }
 
     /// The tables known.

@@ -151,7 +151,8 @@ fn push_user_data<'a>(data: RawValue<'a>, fields: &mut Vec<Field<'a>>) {
 }
 
 impl Recogniser<'_> {
-    pub(super) fn log_name(&self, log: Log) -> Name {
+    /// The table of a log.
+    pub(crate) fn log_name(&self, log: Log) -> Name {
         match log {
             Log::Sysmon => self.names.sysmon.clone(),
             Log::Security => self.names.security.clone(),
@@ -188,7 +189,7 @@ impl Recogniser<'_> {
     /// Pushes with the time of the event: the record's, and only without one Sysmon's own. The two differ by
     /// days on machines that were resumed from a snapshot, and the record's is the one that all logs of a
     /// machine share.
-    pub(super) fn push_windows(
+    pub(crate) fn push_windows(
         &mut self,
         origin: &Origin<'_>,
         table: &Name,
