@@ -98,9 +98,9 @@ fn fill(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Filled {
             Filled { alive: !rows.is_empty(), columns, open: false }
         }
         RelKind::View { body, .. } => fill(body, present),
-        RelKind::Filter { input, .. }
-        | RelKind::Sort { input, .. }
-        | RelKind::Limit { input, .. } => fill(input, present),
+        RelKind::Filter { input, .. } | RelKind::Sort { input, .. } | RelKind::Limit { input, .. } => {
+            fill(input, present)
+        }
         RelKind::Extend { input, columns } => {
             let mut f = fill(input, present);
             let new: Vec<(Name, bool)> = columns.iter().map(|(n, e)| (n.clone(), fills(e, &f))).collect();

@@ -675,8 +675,10 @@ impl Lowerer<'_> {
                 let mut rel = rows.rel;
                 super::source::respan(&mut rel, span);
                 let schema = rel.schema.clone();
-                let kind =
-                    tercel_ir::RelKind::View { name: stored.name.as_str().into(), body: std::sync::Arc::new(rel) };
+                let kind = tercel_ir::RelKind::View {
+                    name: stored.name.as_str().into(),
+                    body: std::sync::Arc::new(rel),
+                };
                 Ok(Rows::new(tercel_ir::Rel { kind, schema, span }, source))
             }
             Outcome::Value(_) => {
