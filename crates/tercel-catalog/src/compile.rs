@@ -1,7 +1,10 @@
 //! From syntax to what is computed.
 
 use crate::detection::{Detection, Syntax};
-use tercel_ir::{Catalog, Diagnostic, Severity};
+use crate::link::Role;
+use tercel_ir::{Catalog, Diagnostic, Diagnostics, Rel, Severity};
+use tercel_sigma::Document;
+use tercel_sigma::ast::FilterRule;
 
 /// How to compile.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +53,7 @@ impl Detection {
     fn bind(&mut self, catalog: &dyn Catalog, options: CompileOptions) {
         self.rel = None;
         self.never = None;
+        self.correlation.clone_from(&self.plan);
         match &self.read {
             Some(read) => self.diagnostics = read.clone(),
             None => self.read = Some(self.diagnostics.clone()),
@@ -59,7 +63,7 @@ impl Detection {
         }
         let (rel, found) = match &self.syntax {
             Syntax::None => return,
-            Syntax::Sigma(document) => tercel_sigma::lower_document(document, catalog, &Default::default()),
+            Syntax::Sigma(document) => self.lower_sigma(document, catalog, &Default::default()),
             Syntax::Kql(ast) => tercel_kql::lower(ast, catalog, &Default::default()),
             Syntax::Sumo(query) => tercel_sumo::lower(query, catalog, &options.sumo()),
         };
@@ -69,13 +73,34 @@ impl Detection {
         self.rel = rel;
     }
 
+    fn lower_sigma(
+        &self,
+        document: &Document,
+        catalog: &dyn Catalog,
+        options: &tercel_sigma::Options,
+    ) -> (Option<Rel>, Diagnostics) {
+        let Document::Rule(rule) = document else {
+            return tercel_sigma::lower_document(document, catalog, options);
+        };
+        let filters: Vec<&FilterRule> = self
+            .filters
+            .iter()
+            .filter_map(|f| match &**f {
+                Document::Filter(f) => Some(f),
+                _ => None,
+            })
+            .collect();
+        tercel_sigma::lower_filtered(rule, &filters, catalog, options)
+    }
+
     fn settle(&mut self, options: CompileOptions) {
         if options.strict {
             refuse_warnings(&mut self.diagnostics);
         }
         if self.has_errors() {
             self.rel = None;
-        } else if self.rel.is_none() {
+            self.correlation = None;
+        } else if self.rel.is_none() && self.role() == Role::Rule {
             // A front end that gives nothing says why; should one not, the rule must not vanish.
             let what = "this text could not be compiled, and its front end did not say why";
             self.report(Diagnostic::error("not-compiled", what));

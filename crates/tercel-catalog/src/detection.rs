@@ -4,6 +4,7 @@ use crate::language::Language;
 use crate::text::RuleText;
 use std::sync::Arc;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Rel, RelKind, Severity};
+use tercel_sigma::CorrelationPlan;
 
 /// How much a hit matters, in the author's opinion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +78,8 @@ pub struct Metadata {
     pub required: Vec<String>,
     /// Fields worth showing with a hit.
     pub fields: Vec<String>,
+    /// Titles of the Sigma filters that narrow it, in the order in which they were read.
+    pub filters: Vec<String>,
 }
 
 impl Metadata {
@@ -122,11 +125,24 @@ pub struct Detection {
     pub metadata: Metadata,
     /// Findings of reading and parsing, and after [`Detection::compile`] those of lowering.
     pub diagnostics: Vec<Diagnostic>,
-    /// What it computes, once compiled without errors.
+    /// What it computes, once compiled without errors. Of a rule with a plan of its own (an old
+    /// aggregation) the events that the plan is about, which are no hits in themselves.
     pub rel: Option<Rel>,
+    /// How it fires, if it is a correlation: see [`crate::link`] for what the indexes in it mean. Gone when
+    /// it does not run.
+    pub correlation: Option<CorrelationPlan>,
+    /// Whether its hits (or firings) are reported: not those of a rule that is only there for
+    /// correlations, and a filter has none.
+    pub reported: bool,
     /// Why it cannot fire on any data, when that is known.
     pub never: Option<Diagnostic>,
     pub(crate) syntax: Syntax,
+    /// The filters that narrow it.
+    pub(crate) filters: Vec<Arc<tercel_sigma::Document>>,
+    /// What linking settled [`Detection::correlation`] to be.
+    pub(crate) plan: Option<CorrelationPlan>,
+    /// The diagnostics of before linking.
+    pub(crate) parsed: Option<Vec<Diagnostic>>,
     /// The diagnostics of before the first compilation.
     pub(crate) read: Option<Vec<Diagnostic>>,
 }
@@ -137,7 +153,7 @@ pub(crate) enum Syntax {
     /// It could not be read at all.
     None,
     /// One document of a Sigma file.
-    Sigma(Box<tercel_sigma::Document>),
+    Sigma(Arc<tercel_sigma::Document>),
     /// A KQL text.
     Kql(tercel_kql::Ast),
     /// A Sumo search.
@@ -145,11 +161,36 @@ pub(crate) enum Syntax {
 }
 
 impl Detection {
+    /// Of what was parsed; metadata and the like are for the caller to fill in.
+    pub(crate) fn new(id: String, language: Language, path: String, text: Arc<RuleText>) -> Detection {
+        Detection {
+            title: id.clone(),
+            id,
+            level: Level::default(),
+            language,
+            path,
+            span: tercel_ir::Span::new(0, text.len()),
+            text,
+            metadata: Metadata::default(),
+            diagnostics: Vec::new(),
+            rel: None,
+            correlation: None,
+            reported: true,
+            never: None,
+            syntax: Syntax::None,
+            filters: Vec::new(),
+            plan: None,
+            parsed: None,
+            read: None,
+        }
+    }
     /// Of a query that stands in no file. Sigma has rules, not queries: of a text with several, the first.
     pub fn of_query(language: Language, text: String, name: &str) -> Detection {
         let source = crate::source::Source { path: name.into(), stem: name.into(), language, text };
         // Every text gives at least one detection, if only one that says what is wrong.
-        crate::load::detections(source).swap_remove(0)
+        let mut all = crate::load::detections(source);
+        crate::link::link(&mut all);
+        all.swap_remove(0)
     }
     /// The data it reads, as its text names it: the log source of a Sigma rule; once compiled, the views
     /// and tables of a query.

@@ -2,13 +2,14 @@
 //! found in folders, read with bounds, compiled to relations, and linted.
 //!
 //! [`load`] finds and reads texts and gives [`Detection`]s whose syntax has been checked;
-//! [`Detection::compile`] binds one to the tables and views of a run; [`lint`] collects everything that
+//! [`link`] settles what Sigma documents say about each other, [`Detection::compile`] binds one to the tables and views of a run; [`lint`] collects everything that
 //! can be said about it without data. The built-in pack is in [`pack`].
 
 mod compile;
 mod detection;
 mod header;
 mod language;
+mod link;
 mod lint;
 mod load;
 pub mod pack;
@@ -20,6 +21,7 @@ mod text;
 pub use compile::CompileOptions;
 pub use detection::{Detection, Level, Metadata, Skipped};
 pub use language::Language;
+pub use link::{Role, link, retain, settle_references};
 pub use lint::{Finding, LintOptions, lint, syntax_findings};
 pub use load::{LoadOptions, Loaded, load};
 pub use reach::Evidence;

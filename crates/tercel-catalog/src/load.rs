@@ -3,6 +3,7 @@
 use crate::detection::{Detection, Level, Skipped, Syntax};
 use crate::header;
 use crate::language::Language;
+use crate::link::link;
 use crate::sigma;
 use crate::source::{Problem, Source, read_all};
 use crate::text::RuleText;
@@ -42,6 +43,7 @@ fn load_from(paths: &[String], options: LoadOptions, stdin: &mut dyn Read) -> Lo
         loaded.detections.extend(detections(source));
     }
     mark_duplicates(&mut loaded.detections);
+    link(&mut loaded.detections);
     loaded
 }
 
@@ -63,21 +65,13 @@ pub(crate) fn detections(source: Source) -> Vec<Detection> {
 /// A KQL or Sumo text is one detection; its comments say what it is.
 fn query(source: Source, syntax: Syntax, found: Diagnostics) -> Detection {
     let header = header::parse(&source.text);
-    let mut d = Detection {
-        id: header.id.unwrap_or_else(|| source.stem.clone()),
-        title: header.title.unwrap_or(source.stem),
-        level: header.level.unwrap_or_default(),
-        language: source.language,
-        path: source.path,
-        span: Span::new(0, source.text.len()),
-        text: Arc::new(RuleText::new(source.text)),
-        metadata: header.metadata,
-        diagnostics: found.into_vec(),
-        rel: None,
-        never: None,
-        syntax,
-        read: None,
-    };
+    let id = header.id.unwrap_or_else(|| source.stem.clone());
+    let mut d = Detection::new(id, source.language, source.path, Arc::new(RuleText::new(source.text)));
+    d.title = header.title.unwrap_or(source.stem);
+    d.level = header.level.unwrap_or_default();
+    d.metadata = header.metadata;
+    d.diagnostics = found.into_vec();
+    d.syntax = syntax;
     if let Some(bad) = header.bad_level {
         d.report(unknown_level(&bad, None));
     }

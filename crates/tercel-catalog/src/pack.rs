@@ -2,6 +2,7 @@
 
 use crate::detection::Detection;
 use crate::language::Language;
+use crate::link::link;
 use crate::load::detections;
 use crate::source::Source;
 use include_dir::{Dir, File, include_dir};
@@ -14,7 +15,7 @@ pub const PREFIX: &str = "builtin:";
 
 /// All detections of the pack, by path.
 pub fn load() -> Vec<Detection> {
-    files()
+    let mut all: Vec<Detection> = files()
         .into_iter()
         .filter_map(|f| {
             Some(Source {
@@ -25,7 +26,9 @@ pub fn load() -> Vec<Detection> {
             })
         })
         .flat_map(detections)
-        .collect()
+        .collect();
+    link(&mut all);
+    all
 }
 
 /// Example events that stand beside detections: path without `.fixtures.jsonl` (it is that of the

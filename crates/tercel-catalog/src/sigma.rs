@@ -33,21 +33,10 @@ pub(crate) fn detections(source: Source) -> Vec<Detection> {
     // What belongs to no document that could be read stands for the text itself, so that it is neither
     // lost nor held against its neighbours.
     if !rest.is_empty() || out.is_empty() {
-        out.push(Detection {
-            id: source.stem.clone(),
-            title: source.stem,
-            level: Level::default(),
-            language: Language::Sigma,
-            path: source.path,
-            span: rest.first().and_then(|d| d.span).unwrap_or_default(),
-            text,
-            metadata: Metadata::default(),
-            diagnostics: rest,
-            rel: None,
-            never: None,
-            syntax: Syntax::None,
-            read: None,
-        });
+        let mut d = Detection::new(source.stem, Language::Sigma, source.path, text);
+        d.span = rest.first().and_then(|d| d.span).unwrap_or_default();
+        d.diagnostics = rest;
+        out.push(d);
     }
     out
 }
@@ -67,26 +56,17 @@ fn detection(document: Document, name: String, path: &str, text: &Arc<RuleText>)
     let meta = document.meta();
     let level = meta.level.as_ref().map(|l| (Level::parse(&l.node), l));
     let of = |t: &Option<Text>| t.as_ref().map(|t| t.node.trim().to_string()).filter(|t| !t.is_empty());
-    let mut d = Detection {
-        id: of(&meta.id).unwrap_or_else(|| name.clone()),
-        title: of(&meta.title).unwrap_or(name),
-        level: level.and_then(|(l, _)| l).unwrap_or_default(),
-        language: Language::Sigma,
-        path: path.to_string(),
-        text: text.clone(),
-        span: document.span(),
-        metadata: metadata(meta, logsource(&document)),
-        diagnostics: Vec::new(),
-        rel: None,
-        never: None,
-        syntax: Syntax::None,
-        read: None,
-    };
+    let id = of(&meta.id).unwrap_or_else(|| name.clone());
+    let mut d = Detection::new(id, Language::Sigma, path.to_string(), text.clone());
+    d.title = of(&meta.title).unwrap_or(name);
+    d.level = level.and_then(|(l, _)| l).unwrap_or_default();
+    d.span = document.span();
+    d.metadata = metadata(meta, logsource(&document));
     if let Some((None, bad)) = level {
         let shown = Span::new(bad.span.start as usize, bad.span.end as usize);
         d.report(unknown_level(&bad.node, Some(shown)));
     }
-    d.syntax = Syntax::Sigma(Box::new(document));
+    d.syntax = Syntax::Sigma(Arc::new(document));
     d
 }
 
@@ -122,5 +102,6 @@ fn metadata(meta: &Meta, source: Option<&LogSource>) -> Metadata {
         tags: all(&meta.tags),
         required,
         fields: all(&meta.fields),
+        filters: Vec::new(),
     }
 }

@@ -440,6 +440,10 @@ named! {
         ValuePercentile = "value_percentile",
         /// Median of a field (not in the specification, but in use).
         ValueMedian = "value_median",
+        /// Least value of a field (not in the specification, but in use).
+        ValueMin = "value_min",
+        /// Greatest value of a field (not in the specification, but in use).
+        ValueMax = "value_max",
     }
 }
 
@@ -485,7 +489,13 @@ pub struct Timespan {
 }
 
 impl Timespan {
-    /// In seconds. A month is taken as 30 days, a year as 365, as pySigma does.
+    /// From its text: a number and a unit.
+    pub fn parse(text: &str) -> Option<Timespan> {
+        let unit = text.chars().last().filter(|c| "smhdwMy".contains(*c))?;
+        let amount = text[..text.len() - 1].parse::<u32>().ok().filter(|n| *n > 0)?;
+        Some(Timespan { amount, unit })
+    }
+    /// In seconds. A month and a year are those of the mean Gregorian calendar, as in pySigma.
     pub fn seconds(self) -> u64 {
         u64::from(self.amount)
             * match self.unit {
@@ -494,9 +504,14 @@ impl Timespan {
                 'h' => 3600,
                 'd' => 86_400,
                 'w' => 7 * 86_400,
-                'M' => 30 * 86_400,
-                _ => 365 * 86_400,
+                'M' => 2_629_746,
+                _ => 31_556_952,
             }
+    }
+    /// In ticks of 100 ns, at most what 64 bits hold.
+    pub fn ticks(self) -> i64 {
+        let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);
+        seconds.saturating_mul(tercel_ir::time::TICKS_PER_SECOND).min(i64::MAX - 1)
     }
 }
 

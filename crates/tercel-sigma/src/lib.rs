@@ -20,7 +20,7 @@ pub mod yaml;
 pub use ast::{Document, File, Rule};
 pub use correlation::CorrelationPlan;
 pub use lint::lint;
-pub use lower::{Options, lower, lower_document};
+pub use lower::{Options, check_filter, lower, lower_document, lower_filtered};
 pub use metadata::{Level, Metadata};
 pub use parse::{parse, parse_with};
 pub use print::print;

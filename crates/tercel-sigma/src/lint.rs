@@ -72,15 +72,6 @@ impl Lint<'_> {
                 self.detection(&f.detection);
             }
             Document::Correlation(c) => {
-                for r in &c.correlation.rules {
-                    if d.meta().id.as_ref() == Some(r) || d.meta().name.as_ref() == Some(r) {
-                        self.sink.push(
-                            Diagnostic::error("self-reference", "the correlation refers to itself")
-                                .at(r.span)
-                                .meaning("it can never fire"),
-                        );
-                    }
-                }
                 self.duplicates(c.correlation.rules.iter().map(|r| (r.node.clone(), r.span)), "rule");
             }
         }

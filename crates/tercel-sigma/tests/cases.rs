@@ -8,14 +8,15 @@
 //! - `events`: each with `event` (fields and values; what is not there is null) and `match`. Without
 //!   events the rule is expected to be refused.
 //!
-//! What follows the first `---` is the rule.
+//! What follows the first `---` is the rule; filters after it apply to it.
 
 mod common;
 
 use tercel_ir::function::Context;
 use tercel_ir::{Column, ExprKind, RelKind, Schema, Type, Value, time};
+use tercel_sigma::ast::FilterRule;
 use tercel_sigma::yaml::{Kind, Limits, Node, read};
-use tercel_sigma::{Options, lower_document, parse, print};
+use tercel_sigma::{Document, Options, check_filter, lower_document, lower_filtered, parse, print};
 
 fn text(node: &Node) -> String {
     node.scalar_text().unwrap_or_default()
@@ -84,10 +85,24 @@ fn run(name: &str, whole: &str) {
     if !found.has_errors() {
         assert_eq!(parse(&print(&file)).0, file, "{name}: does not print back:\n{}", print(&file));
     }
-    assert_eq!(file.documents.len(), 1, "{name}: {found:?}");
+    assert!(!file.documents.is_empty(), "{name}: {found:?}");
     let mut codes: Vec<(u32, &str)> = found.iter().map(|d| (d.span.map_or(0, |s| s.start), d.code)).collect();
     let world = common::World(schema.clone());
-    let (rel, found) = lower_document(&file.documents[0], &world, &options);
+    let filters: Vec<&FilterRule> = file.documents[1..]
+        .iter()
+        .map(|d| match d {
+            Document::Filter(f) => f,
+            _ => panic!("{name}: only filters may follow the rule"),
+        })
+        .collect();
+    for f in &filters {
+        let found = check_filter(f, &world, &options);
+        codes.extend(found.iter().map(|d| (d.span.map_or(0, |s| s.start), d.code)));
+    }
+    let (rel, found) = match &file.documents[0] {
+        Document::Rule(rule) => lower_filtered(rule, &filters, &world, &options),
+        other => lower_document(other, &world, &options),
+    };
     codes.extend(found.iter().map(|d| (d.span.map_or(0, |s| s.start), d.code)));
     codes.sort_unstable();
     let codes: Vec<String> = codes.into_iter().map(|c| c.1.to_string()).collect();
@@ -98,7 +113,9 @@ fn run(name: &str, whole: &str) {
     assert_eq!(rel.is_none(), events.is_empty(), "{name}: refused, or not: {found:?}");
     let Some(rel) = rel else { return };
     let RelKind::Filter { predicate, .. } = &rel.kind else { panic!("{name}: no filter") };
-    no_bare_places(name, predicate);
+    if filters.is_empty() {
+        no_bare_places(name, predicate);
+    }
     for (n, e) in events.iter().enumerate() {
         let event = e.get("event").unwrap_or_else(|| panic!("{name}: event {n} has no `event`"));
         let row = |column: &str| {

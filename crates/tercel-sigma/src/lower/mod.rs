@@ -7,8 +7,8 @@ mod keyword;
 mod regex;
 mod value;
 
-use crate::ast::{Detection, Document, LogSource, Rule, SearchBody, Spanned};
-use crate::condition::{Aggregation, Condition, Expression, Quantifier};
+use crate::ast::{Detection, Document, FilterRule, LogSource, Rule, SearchBody, Spanned};
+use crate::condition::{Condition, Expression, Quantifier};
 use crate::sink::Sink;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tercel_ir::{Catalog, Diagnostic, Diagnostics, Expr, Rel, Span, Value};
@@ -28,79 +28,72 @@ const MAX_NODES: usize = 500_000;
 /// Findings after which no more are reported.
 const MAX_FINDINGS: usize = 200;
 
-/// Lowers a document. Only detection rules can be lowered; the others are refused by name.
+/// Lowers a document by itself. A correlation has no relation of its own, and neither has a filter; for a
+/// filter the findings of [`check_filter`] come back. Of a rule with an old aggregation the relation holds
+/// the events that are aggregated (see [`crate::correlation`]).
 pub fn lower_document(
     document: &Document,
     catalog: &dyn Catalog,
     options: &Options,
 ) -> (Option<Rel>, Diagnostics) {
-    let refused = |what: String, at: Span| {
-        let mut found = Diagnostics::new();
-        found.push(
-            Diagnostic::error("unsupported-construct", format!("{what} is not supported yet"))
-                .at(at)
-                .meaning("the rule does not run"),
-        );
-        (None, found)
-    };
     match document {
         Document::Rule(rule) => lower(rule, catalog, options),
-        Document::Correlation(c) => match c.correlation.kind {
-            Some(kind) => refused(format!("a correlation rule (`{}`)", kind.node.as_str()), kind.span),
-            None => refused("a correlation rule".into(), c.correlation.span.span),
-        },
-        Document::Filter(f) => refused("a filter rule".into(), f.detection.span.span),
+        Document::Correlation(_) => (None, Diagnostics::new()),
+        Document::Filter(f) => (None, check_filter(f, catalog, options)),
+    }
+}
+
+/// What is to be said about the searches of a filter against the events of its log source.
+pub fn check_filter(filter: &FilterRule, catalog: &dyn Catalog, options: &Options) -> Diagnostics {
+    let (place, source) = (filter.span.span, &filter.logsource);
+    match Lowering::new(filter.broken, place, source, catalog, options) {
+        Err(found) => found,
+        Ok(mut l) => {
+            l.detection(&filter.detection);
+            l.sink.finish()
+        }
     }
 }
 
 /// Lowers a detection rule to the events of its log source that it matches. `None` comes with at least
 /// one error.
 pub fn lower(rule: &Rule, catalog: &dyn Catalog, options: &Options) -> (Option<Rel>, Diagnostics) {
-    let mut sink = Sink::new(MAX_FINDINGS);
-    if rule.broken {
-        sink.push(
-            Diagnostic::error("broken-rule", "parts of the rule could not be read")
-                .at(Span::new(rule.span.span.start as usize, rule.span.span.start as usize))
-                .meaning(
-                    "what is left of it would match other events than its author meant, so it does not run",
-                ),
-        );
-        return (None, sink.finish());
-    }
-    let relation = match catalog.log_source(source(&rule.logsource)) {
-        Ok(r) => r,
-        Err(mut d) => {
-            d.span = d.span.or(Some(rule.logsource.span.span));
-            sink.push(d);
-            return (None, sink.finish());
-        }
+    lower_filtered(rule, &[], catalog, options)
+}
+
+/// Lowers a detection rule with filters: an event must satisfy the rule and the condition of each filter.
+/// A filter that cannot be lowered against the events of the rule is left out with a warning, since
+/// fewer filters mean more hits, never fewer. What else is to be said about a filter, [`check_filter`] says
+/// at its own place.
+pub fn lower_filtered(
+    rule: &Rule,
+    filters: &[&FilterRule],
+    catalog: &dyn Catalog,
+    options: &Options,
+) -> (Option<Rel>, Diagnostics) {
+    let mut l = match Lowering::new(rule.broken, rule.span.span, &rule.logsource, catalog, options) {
+        Ok(l) => l,
+        Err(found) => return (None, found),
     };
     if let Some(t) = rule.meta.taxonomy.as_ref().filter(|t| t.node != "sigma") {
-        sink.push(
+        l.sink.push(
             Diagnostic::warning("unknown-taxonomy", format!("the rule uses the field names of `{}`", t.node))
                 .at(t.span)
                 .meaning("they are taken for Sigma's own, which may be wrong"),
         );
     }
-    let mut l = Lowering {
-        relation,
-        options,
-        sink,
-        failed: false,
-        searches: HashMap::new(),
-        reported: HashSet::new(),
-        nodes: 0,
-    };
     let predicate = l.detection(&rule.detection);
-    let Lowering { relation, sink, failed, .. } = l;
-    let found = sink.finish();
-    match predicate {
-        Some(p) if !failed => {
-            let span = rule.detection.span.span;
-            (Some(relation.filter(p, span)), found)
-        }
-        _ => (None, found),
+    let predicate = match predicate {
+        Some(p) if !l.failed => p,
+        _ => return (None, l.sink.finish()),
+    };
+    let span = rule.detection.span.span;
+    let mut all = vec![predicate];
+    for f in filters {
+        all.extend(l.filter(f));
     }
+    let Lowering { relation, sink, .. } = l;
+    (Some(relation.filter(Expr::and(all, span), span)), sink.finish())
 }
 
 /// The log source as the catalog asks for it.
@@ -110,6 +103,12 @@ pub(crate) fn source(l: &LogSource) -> tercel_ir::catalog::LogSource<'_> {
         product: l.product.as_ref().map(|t| t.node.as_str()),
         service: l.service.as_ref().map(|t| t.node.as_str()),
     }
+}
+
+/// Places in one text mean nothing in another.
+fn reset_places(e: &mut Expr) {
+    e.span = Span::default();
+    e.children_mut().into_iter().for_each(reset_places);
 }
 
 /// The state of one lowering.
@@ -125,6 +124,74 @@ struct Lowering<'o> {
     reported: HashSet<String>,
     /// Nodes of the whole predicate so far.
     nodes: usize,
+}
+
+impl<'o> Lowering<'o> {
+    /// Ready to lower what stands at `place`, against the events of its log source.
+    fn new(
+        broken: bool,
+        place: Span,
+        logsource: &LogSource,
+        catalog: &dyn Catalog,
+        options: &'o Options,
+    ) -> Result<Lowering<'o>, Diagnostics> {
+        let mut sink = Sink::new(MAX_FINDINGS);
+        if broken {
+            sink.push(
+                Diagnostic::error("broken-rule", "parts of the rule could not be read")
+                    .at(Span::new(place.start as usize, place.start as usize))
+                    .meaning(
+                        "what is left of it would match other events than its author meant, so it does not run",
+                    ),
+            );
+            return Err(sink.finish());
+        }
+        match catalog.log_source(source(logsource)) {
+            Ok(relation) => Ok(Lowering {
+                relation,
+                options,
+                sink,
+                failed: false,
+                searches: HashMap::new(),
+                reported: HashSet::new(),
+                nodes: 0,
+            }),
+            Err(mut d) => {
+                d.span = d.span.or(Some(logsource.span.span));
+                sink.push(d);
+                Err(sink.finish())
+            }
+        }
+    }
+
+    /// The condition of a filter against the events of the rule.
+    fn filter(&mut self, f: &FilterRule) -> Option<Expr> {
+        let name =
+            f.meta.title.as_ref().or(f.meta.id.as_ref()).map_or("without a title", |t| t.node.as_str());
+        // The filter has names and findings of its own; only the budget of the rule is shared.
+        let rule_sink = std::mem::replace(&mut self.sink, Sink::new(MAX_FINDINGS));
+        self.searches.clear();
+        let predicate = if f.broken { None } else { self.detection(&f.detection) };
+        let failed = std::mem::take(&mut self.failed);
+        let found = std::mem::replace(&mut self.sink, rule_sink).finish();
+        match predicate {
+            Some(mut p) if !failed => {
+                reset_places(&mut p);
+                Some(p)
+            }
+            _ => {
+                let why = found.iter().find(|d| d.severity == tercel_ir::Severity::Error);
+                let why = why.map_or("it could not be read", |d| d.message.as_str());
+                let message = format!("the filter \u{201c}{name}\u{201d} is not applied: {why}");
+                self.sink.push(
+                    Diagnostic::warning("filter-not-applied", message).meaning(
+                        "the rule runs without it, and may have hits that the filter would take away",
+                    ),
+                );
+                None
+            }
+        }
+    }
 }
 
 impl Lowering<'_> {
@@ -173,21 +240,7 @@ impl Lowering<'_> {
     }
 
     fn condition(&mut self, d: &Detection, c: &Condition) -> Expr {
-        if let Some(a) = &c.aggregation {
-            let what = match &a.node {
-                Aggregation::Near(_) => "`near` in a condition".to_string(),
-                Aggregation::Reckon { function, .. } => {
-                    format!("the aggregation `{}` in a condition", function.node)
-                }
-            };
-            return self.fail(
-                Diagnostic::error("unsupported-construct", format!("{what} is not supported"))
-                    .at(a.span)
-                    .help(
-                        "Sigma 2 has correlation rules for this: `event_count`, `value_count`, `temporal`, …",
-                    ),
-            );
-        }
+        // What an aggregation makes of these events is a matter of the plan of its correlation.
         self.expression(d, &c.expr)
     }
 

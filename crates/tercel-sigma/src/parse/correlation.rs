@@ -38,13 +38,20 @@ pub(super) fn correlation(
     }
     let mut said = Vec::new();
     for (key, value) in pairs(node) {
-        said.push(key.node.clone());
+        // A key without a value is as good as none.
+        if value.kind != Kind::Null {
+            said.push(key.node.clone());
+        }
         match key.node.as_str() {
             "type" => out.kind = kind(cx, value),
             "rules" => out.rules = cx.list("rules", value),
             "group-by" => out.group_by = cx.list("group-by", value),
             "timespan" | "timeframe" => out.timespan = timespan(cx, value),
-            "condition" => out.condition = condition(cx, value),
+            "condition" => {
+                // What stands inside counts as said too, so that a bad value is not called missing as well.
+                said.extend(pairs_of(&value));
+                out.condition = condition(cx, value);
+            }
             "aliases" => out.aliases = aliases(cx, value),
             "generate" => *generate = boolean(cx, "generate", value),
             _ => {
@@ -75,7 +82,7 @@ fn check(cx: &mut Cx<'_>, c: &Correlation, said: &[String]) {
         }
         return;
     };
-    if c.rules.is_empty() && !said("rules") {
+    if c.rules.is_empty() {
         missing(cx, "rules", at);
     }
     if !said("timespan") && !said("timeframe") {
@@ -87,12 +94,33 @@ fn check(cx: &mut Cx<'_>, c: &Correlation, said: &[String]) {
         None if temporal => {}
         None if said("condition") => {}
         None => missing(cx, "condition", at),
-        Some((CorrelationCondition::Compare { fields, comparisons, .. }, span)) => {
-            if comparisons.is_empty() {
+        Some((CorrelationCondition::Compare { fields, comparisons, percentile }, span)) => {
+            if comparisons.is_empty() && !Comparison::ALL.iter().any(|c| said(c.as_str())) {
                 missing(cx, "gte` (or another comparison) in `condition", span);
             }
-            if fields.is_empty() && !temporal && kind.node != T::EventCount {
+            if fields.is_empty() && !temporal && kind.node != T::EventCount && !said("field") {
                 missing(cx, "field` in `condition", span);
+            }
+            if fields.len() > 1 && kind.node != T::ValueCount {
+                cx.error(
+                    "invalid-correlation",
+                    format!("`{}` takes one field; only `value_count` takes several", kind.node.as_str()),
+                    fields[1].span,
+                );
+            }
+            if kind.node == T::ValuePercentile && percentile.is_none() && !said("percentile") {
+                missing(cx, "percentile` (0 to 100) in `condition", span);
+            }
+            if (temporal || kind.node == T::EventCount) && !fields.is_empty() {
+                cx.sink.push(
+                    Diagnostic::warning(
+                        "unused-field",
+                        format!("`{}` counts no values of a field", kind.node.as_str()),
+                    )
+                    .at(fields[0].span)
+                    .meaning("the field has no effect")
+                    .help("`value_count` counts different values"),
+                );
             }
         }
         Some((CorrelationCondition::Expression(e), span)) => {
@@ -131,6 +159,15 @@ fn names(cx: &mut Cx<'_>, c: &Correlation, e: &Spanned<Expression>) {
     }
 }
 
+fn pairs_of(node: &Node) -> Vec<String> {
+    match &node.kind {
+        Kind::Map(pairs) => {
+            pairs.iter().filter(|(_, v)| v.kind != Kind::Null).map(|(k, _)| k.node.clone()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn kind(cx: &mut Cx<'_>, node: Node) -> Option<Spanned<CorrelationType>> {
     let text = cx.scalar("type", node)?;
     match CorrelationType::parse(&text.node) {
@@ -155,11 +192,9 @@ fn kind(cx: &mut Cx<'_>, node: Node) -> Option<Spanned<CorrelationType>> {
 
 fn timespan(cx: &mut Cx<'_>, node: Node) -> Option<Spanned<Timespan>> {
     let text = cx.scalar("timespan", node)?;
-    let unit = text.node.chars().last().filter(|c| "smhdwMy".contains(*c));
-    let amount = unit.and_then(|_| text.node[..text.node.len() - 1].parse::<u32>().ok()).filter(|n| *n > 0);
-    match (amount, unit) {
-        (Some(amount), Some(unit)) => Some(Spanned::new(Timespan { amount, unit }, text.span)),
-        _ => {
+    match Timespan::parse(&text.node) {
+        Some(t) => Some(Spanned::new(t, text.span)),
+        None => {
             cx.sink.push(
                 Diagnostic::error("invalid-timespan", format!("`{}` is not a span of time", text.node))
                     .at(text.span)
@@ -186,7 +221,10 @@ fn condition(cx: &mut Cx<'_>, node: Node) -> Option<Spanned<CorrelationCondition
         match key.node.as_str() {
             "field" => fields = cx.list("field", value),
             "percentile" => {
-                percentile = number(cx, "percentile", value).filter(|p| (0.0..=100.0).contains(&p.node))
+                percentile = number(cx, "percentile", value);
+                if let Some(p) = percentile.filter(|p| !(0.0..=100.0).contains(&p.node)) {
+                    cx.error("invalid-correlation", "a percentile is a number from 0 to 100", p.span);
+                }
             }
             name => {
                 match Comparison::parse(name) {

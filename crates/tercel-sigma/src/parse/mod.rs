@@ -406,7 +406,7 @@ fn filter_section(cx: &mut Cx<'_>, key: &Text, node: Node) -> (FilterTargets, cr
     let mut targets = None;
     for (k, v) in extra {
         let span = k.span.to(v.span);
-        let any = matches!(&v.kind, Kind::Str(s) if s == "any");
+        let any = matches!(&v.kind, Kind::Str(s) if ["any", "all"].iter().any(|w| s.eq_ignore_ascii_case(w)));
         let rules = cx.list("rules", v);
         if rules.is_empty() {
             cx.error("invalid-value", "`rules` names no rule", span);

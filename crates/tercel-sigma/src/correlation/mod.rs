@@ -10,6 +10,11 @@
 //! **Windows** slide: a correlation looks at the hits of one group whose times are at most
 //! [`CorrelationPlan::timespan`] apart from the first to the last (both ends belong to the window).
 
+mod legacy;
+mod resolve;
+
+pub use resolve::{Entry, Resolution, resolve};
+
 use crate::ast::Comparison;
 
 /// Timespan of a correlation that looks at all events of a run: only old aggregations without a
@@ -40,6 +45,45 @@ pub struct CorrelationPlan {
     pub generate: bool,
 }
 
+/// In one line: `event_count of a, b by User within 600s: >= 10`.
+impl std::fmt::Display for CorrelationPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.rules.iter().map(|r| r.name.as_str()).collect();
+        write!(f, "{}", self.kind.as_str())?;
+        if let CorrelationKind::Percentile(p) = self.kind {
+            write!(f, " {p}")?;
+        }
+        for (i, key) in self.fields.iter().enumerate() {
+            write!(f, "{}{key}", if i == 0 { " of " } else { ", " })?;
+        }
+        write!(f, " over {}", names.join(", "))?;
+        for (i, key) in self.group_by.iter().enumerate() {
+            write!(f, "{}{key}", if i == 0 { " by " } else { ", " })?;
+        }
+        if self.timespan != UNBOUNDED {
+            write!(f, " within {}s", self.timespan / tercel_ir::time::TICKS_PER_SECOND)?;
+        }
+        f.write_str(": ")?;
+        match &self.condition {
+            Trigger::Compare(all) => {
+                let all: Vec<String> = all.iter().map(|(c, n)| format!("{} {n}", c.as_str())).collect();
+                f.write_str(&all.join(" and "))
+            }
+            Trigger::Expression(e) => e.write(f, &names),
+        }
+    }
+}
+
+impl std::fmt::Display for GroupKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        if self.fields.iter().any(|x| *x != self.name) {
+            write!(f, "({})", self.fields.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
 /// What is counted or reckoned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CorrelationKind {
@@ -60,9 +104,9 @@ pub enum CorrelationKind {
     /// This percentile (0 to 100) of the field's values, interpolated linearly between the two nearest
     /// ranks; the 50th is the median.
     Percentile(f64),
-    /// Least of the field's values (old aggregations only).
+    /// Least of the field's values (not in the specification, but in use).
     Min,
-    /// Greatest of the field's values (old aggregations only).
+    /// Greatest of the field's values (not in the specification, but in use).
     Max,
 }
 
@@ -156,6 +200,32 @@ impl RuleExpr {
             RuleExpr::And(all) => all.iter().all(|e| e.holds(has)),
             RuleExpr::Or(any) => any.iter().any(|e| e.holds(has)),
             RuleExpr::AtLeast(n, of) => of.iter().filter(|i| has(**i)).count() >= *n as usize,
+        }
+    }
+
+    /// With every chain in parentheses.
+    fn write(&self, f: &mut std::fmt::Formatter<'_>, names: &[&str]) -> std::fmt::Result {
+        let name = |i: &usize| names.get(*i).copied().unwrap_or("?");
+        match self {
+            RuleExpr::Rule(i) => f.write_str(name(i)),
+            RuleExpr::Not(e) => {
+                f.write_str("not ")?;
+                e.write(f, names)
+            }
+            RuleExpr::And(list) | RuleExpr::Or(list) => {
+                let word = if matches!(self, RuleExpr::And(_)) { " and " } else { " or " };
+                f.write_str("(")?;
+                for (i, e) in list.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str(word)?;
+                    }
+                    e.write(f, names)?;
+                }
+                f.write_str(")")
+            }
+            RuleExpr::AtLeast(n, of) => {
+                write!(f, "{n} of ({})", of.iter().map(name).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
