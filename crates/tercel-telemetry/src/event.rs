@@ -44,6 +44,12 @@ pub trait EventSink {
     fn wants_text(&self) -> bool {
         false
     }
+    /// The sink as one of events by layout, if that is what it is behind this interface: readers that
+    /// know layouts push there instead of into [`EventSink::event`].
+    #[doc(hidden)]
+    fn by_layout(&mut self) -> Option<&mut dyn crate::layout::ByLayout> {
+        None
+    }
     /// Takes one event. `Break` ends the reading.
     fn event(&mut self, event: &RawEvent<'_>) -> ControlFlow<()>;
 }

@@ -60,6 +60,23 @@ pub trait LayoutSink {
     fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize>;
     /// Takes one event of a layout, as [`LayoutSink::layout`] numbered it. `Break` ends the reading.
     fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()>;
+    /// Every layout announced so far is forgotten; none of their numbers will come again. Happens when the
+    /// data has so many layouts that the reader stops remembering them. A sink that keeps something for each
+    /// layout drops it here, so that its memory stays bounded, too.
+    fn forget_layouts(&mut self) {}
     /// The unit has ended: what was collected.
     fn take(&mut self) -> Self::Out;
+}
+
+/// The part of a [`LayoutSink`] that a reader pushes into, whatever the sink hands over in the end. A reader
+/// that knows the layouts of its events, as event logs do by their templates, finds it by
+/// [`EventSink::by_layout`](crate::EventSink::by_layout).
+pub trait ByLayout {
+    /// Announces a layout: see [`LayoutSink::layout`]. The names are distinct. The reader remembers the
+    /// answer, as long as [`ByLayout::generation`] stays the same.
+    fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize>;
+    /// Takes an event: see [`LayoutSink::event`]. The reader counts it with its recogniser.
+    fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()>;
+    /// How often all layouts were forgotten: numbers of another generation are void.
+    fn generation(&self) -> u64;
 }

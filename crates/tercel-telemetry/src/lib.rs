@@ -10,6 +10,7 @@ mod batch;
 mod bytes;
 mod demand;
 mod event;
+mod feed;
 mod input;
 pub mod json;
 mod layout;

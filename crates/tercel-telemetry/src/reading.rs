@@ -17,7 +17,7 @@ use crate::read::{Run, parquet};
 use crate::shape::Recogniser;
 
 /// Small files are read together up to this many bytes, so that their rows share batches.
-const UNIT_BYTES: u64 = 8 << 20;
+pub(crate) const UNIT_BYTES: u64 = 8 << 20;
 /// Finished batches that a file may have waiting for their turn.
 const WAITING: usize = 16;
 
@@ -176,7 +176,7 @@ impl Inputs {
         (stats, flow)
     }
 
-    fn run<'x, 's>(
+    pub(crate) fn run<'x, 's>(
         &'x self,
         file: &InputFile,
         recogniser: &'x mut Recogniser<'s>,

@@ -41,7 +41,7 @@ pub(crate) fn read_lines(run: &mut Run<'_, '_>, buffer: &mut Buffer<'_>) -> io::
 
 /// One line; mostly one object. Gives the allocation of the fields back.
 #[inline]
-fn line(
+pub(crate) fn line(
     run: &mut Run<'_, '_>,
     bytes: &[u8],
     number: u64,

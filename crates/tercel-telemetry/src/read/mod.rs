@@ -4,7 +4,7 @@ mod arrow;
 mod buffer;
 pub(crate) mod csv;
 pub(crate) mod evtx;
-mod json;
+pub(crate) mod json;
 mod lines;
 pub(crate) mod parquet;
 
@@ -134,7 +134,7 @@ impl<'x, 's> Run<'x, 's> {
     }
 }
 
-fn broken_off(e: &io::Error) -> String {
+pub(crate) fn broken_off(e: &io::Error) -> String {
     match e.kind() {
         io::ErrorKind::UnexpectedEof => {
             "the compressed data ends too early; what came before was read".into()

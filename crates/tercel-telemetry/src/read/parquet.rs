@@ -372,6 +372,17 @@ fn by_rows(
     Ok(())
 }
 
+/// Pushes every row, whatever its table.
+pub(crate) fn feed(
+    file: &InputFile,
+    index: usize,
+    recogniser: &mut Recogniser<'_>,
+    sink: &mut dyn EventSink,
+    progress: &Progress,
+) -> Result<(), String> {
+    by_rows(open(file)?, file, Some((index, progress)), recogniser, sink)
+}
+
 /// Shows the sink the first rows; of a file of one table, as rows of that table.
 pub(crate) fn survey(
     file: &InputFile,
