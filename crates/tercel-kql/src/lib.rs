@@ -7,6 +7,7 @@ pub mod literal;
 mod lower;
 mod parser;
 mod print;
+pub mod raise;
 mod stack;
 mod token;
 

@@ -3,7 +3,7 @@
 use super::{ANY, Function, function, string_predicate, text, to_bool, to_dynamic, to_long};
 use crate::types::Type;
 use crate::value::Value;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// `a.b.c.d` or `a.b.c.d/n`; without a suffix, /32. Host bits are cut.
@@ -50,6 +50,17 @@ fn opt(b: Option<bool>) -> Value {
 /// `None` when the address or the range is not one.
 fn in_range(ip: &str, net: &str) -> Option<bool> {
     Some(v4net(net)?.contains(&v4net(ip)?))
+}
+/// An address or range of either kind as IPv6; IPv4 becomes `::ffff:a.b.c.d`.
+fn v6net(s: &str) -> Option<Ipv6Net> {
+    match anynet(s)? {
+        IpNet::V6(n) => Some(n),
+        IpNet::V4(n) => Ipv6Net::new(n.addr().to_ipv6_mapped(), n.prefix_len() + 96).ok(),
+    }
+}
+/// `None` when the address or the range is not one.
+fn in_v6_range(ip: &str, net: &str) -> Option<bool> {
+    Some(v6net(net)?.contains(&v6net(ip)?))
 }
 fn ranges(a: &[Value]) -> Vec<String> {
     a[1..]
@@ -137,6 +148,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         if v4net(&ip).is_none() { return Value::Null }
         Value::Bool(ranges(a).iter().any(|n| in_range(&ip, n) == Some(true)))
     }, "Whether an IPv4 address lies in one of the ranges."),
+    function!("ipv6_is_in_range", (2, 2), to_bool, kql ["ipv6_is_in_range"], sumo [], |a, _| opt(in_v6_range(&text(a, 0), &text(a, 1))), "Whether an IPv6 address (or an IPv4 one, as ::ffff:a.b.c.d) lies in a range."),
+    function!("ipv6_is_in_any_range", (1, ANY), to_bool, kql ["ipv6_is_in_any_range"], sumo [], |a, _| {
+        let ip = text(a, 0);
+        if v6net(&ip).is_none() { return Value::Null }
+        Value::Bool(ranges(a).iter().any(|n| in_v6_range(&ip, n) == Some(true)))
+    }, "Whether an IPv6 address (or an IPv4 one, as ::ffff:a.b.c.d) lies in one of the ranges."),
     function!("ipv4_is_match", (2, 2), to_bool, kql ["ipv4_is_match"], sumo [], |a, _| {
         opt(v4net(&text(a, 0)).zip(v4net(&text(a, 1))).map(|(x, y)| { let n = x.prefix_len().min(y.prefix_len()); Ipv4Net::new(x.addr(), n).ok().map(|v| v.trunc()) == Ipv4Net::new(y.addr(), n).ok().map(|v| v.trunc()) }))
     }, "Whether two IPv4 addresses agree under the shorter mask."),
@@ -195,5 +212,9 @@ mod tests {
         assert_eq!(in_range("100.0.255.1", "100.0.0.0/16"), Some(true));
         assert_eq!(in_range("100.1.0.1", "100.0.0.0/16"), Some(false));
         assert_eq!(in_range("x", "100.0.0.0/16"), None);
+        assert_eq!(in_v6_range("fe80::1", "fe80::/10"), Some(true));
+        assert_eq!(in_v6_range("10.0.0.1", "fe80::/10"), Some(false));
+        assert_eq!(in_v6_range("10.0.0.1", "10.0.0.0/8"), Some(true));
+        assert_eq!(in_v6_range("-", "fe80::/10"), None);
     }
 }
