@@ -6,6 +6,7 @@
 //! into a relation over the events of its log source.
 
 pub mod ast;
+pub mod attack;
 pub mod condition;
 pub mod correlation;
 mod lint;

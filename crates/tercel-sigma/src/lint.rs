@@ -4,6 +4,7 @@
 use crate::ast::{
     Detection, Document, File, Item, LogSource, Meta, Modifier, Scalar, SearchBody, Spanned, Text, Value,
 };
+use crate::attack::{self, State};
 use crate::condition::{Aggregation, Condition, Expression};
 use crate::metadata::Level;
 use crate::pattern::{Part, Pattern};
@@ -188,7 +189,61 @@ impl Lint<'_> {
                 format!("the tag `{}` does not have the form of its namespace: {why}", t.node),
                 t.span,
             );
+        } else if namespace == "attack" {
+            self.attack(name, t.span);
         }
+    }
+
+    /// Techniques and tactics that ATT&CK does not have, or no longer has. Its groups and software are not
+    /// looked up, nor are the techniques of its matrix for industrial control systems (`t0…`).
+    fn attack(&mut self, name: &str, at: Span) {
+        let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        let mut chars = name.strip_prefix("ds").map_or(name, |_| "").chars();
+        let first = chars.next();
+        if first.is_some() && !digit(chars.next()) {
+            let tactic = name.replace('_', "-");
+            if !attack::tactics().contains(&tactic.as_str()) {
+                let mut d =
+                    Diagnostic::warning("unknown-attack-id", format!("ATT&CK has no tactic `{name}`")).at(at);
+                if let Some(n) = nearest(&tactic, attack::tactics().iter().copied()) {
+                    d = d.help(format!("did you mean `attack.{n}`?"));
+                }
+                self.sink.push(d);
+            }
+            return;
+        }
+        if first != Some('t') || name.starts_with("t0") {
+            return;
+        }
+        let id = name.to_ascii_uppercase();
+        let Some(technique) = attack::technique(&id) else {
+            self.sink.push(
+                Diagnostic::warning(
+                    "unknown-attack-id",
+                    format!("`{id}` is no technique of ATT&CK for Enterprise that is known here"),
+                )
+                .at(at)
+                .meaning("hits are not counted under any technique of that name")
+                .help("look for a slip in the number; a technique newer than this program may be right"),
+            );
+            return;
+        };
+        let (what, help) = match technique.state {
+            State::Active => return,
+            State::Deprecated => {
+                ("was given up by ATT&CK", "choose the technique that fits the behaviour".into())
+            }
+            State::Revoked(other) => {
+                let name = attack::technique(other).map_or("", |t| t.name);
+                let other = other.to_ascii_lowercase();
+                ("was replaced in ATT&CK", format!("write `attack.{other}` ({name})"))
+            }
+        };
+        self.sink.push(
+            Diagnostic::warning("retired-attack-id", format!("`{id}` ({}) {what}", technique.name))
+                .at(at)
+                .help(help),
+        );
     }
 
     fn log_source(&mut self, l: &LogSource) {
@@ -434,7 +489,7 @@ fn is_date(s: &str) -> bool {
         && d.parse().is_ok_and(|d: u32| (1..=31).contains(&d))
 }
 
-/// What is wrong with the form of a tag, by its namespace. Whether a technique exists is not known here.
+/// What is wrong with the form of a tag, by its namespace.
 fn tag_form(namespace: &str, name: &str) -> Option<&'static str> {
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     let fine = match namespace {
