@@ -1,7 +1,7 @@
 //! [`SchemaCatalog`]: tables, views, stored functions and log sources, as the front ends ask for them.
 
 use crate::coverage;
-use crate::logsource;
+use crate::logsource::{self, LogSourceEntry};
 use crate::sumo;
 use crate::table::{Schemas, TableDef};
 use crate::view::{Source, View, ViewKind};
@@ -23,6 +23,7 @@ const MAX_NESTING: usize = 12;
 struct Builtin {
     views: Vec<View>,
     channels: BTreeMap<String, Vec<String>>,
+    homeless: Vec<logsource::Homeless>,
 }
 
 static BUILTIN: LazyLock<Builtin> = LazyLock::new(|| {
@@ -31,7 +32,7 @@ static BUILTIN: LazyLock<Builtin> = LazyLock::new(|| {
     let table = logsource::parse(table).unwrap_or_else(|e| panic!("logsources.toml: {e}"));
     let mut views = table.views;
     add_files(&FILES, &mut views);
-    Builtin { views, channels: table.channels }
+    Builtin { views, channels: table.channels, homeless: table.homeless }
 });
 
 fn add_files(dir: &Dir<'static>, views: &mut Vec<View>) {
@@ -88,6 +89,16 @@ pub struct Description {
     pub tables: Vec<Name>,
     /// Its KQL, if it is a view or function.
     pub text: Option<String>,
+}
+
+/// Rows that a view leaves out on purpose.
+#[derive(Clone, Debug)]
+pub struct Omitted {
+    pub view: String,
+    /// In words, as the object of "leaves out".
+    pub what: String,
+    /// Those rows.
+    pub rows: Rel,
 }
 
 type Lowered = Arc<Result<Rel, Diagnostic>>;
@@ -218,8 +229,8 @@ impl SchemaCatalog {
 
     fn lower(&self, view: &View, stack: &[&str]) -> (Option<Rel>, Diagnostics) {
         if !view.tables.is_empty() {
-            let scans =
-                view.tables.iter().filter_map(|t| self.schemas.table(t)).map(|t| self.native(t)).collect();
+            let tables = view.tables.iter().filter_map(|t| self.schemas.table(t));
+            let scans = tables.map(|t| logsource::narrowed(view, &t.name, self.native(t))).collect();
             let body = Rel::union(sumo::settle_types(scans), Span::default());
             let provider = Expr::column("Provider", tercel_ir::Type::String, Span::default());
             let body = match body.schema.get("Provider") {
@@ -399,6 +410,40 @@ impl SchemaCatalog {
         }))
     }
 
+    /// Every log source that is known, those without a home last.
+    pub fn log_sources(&self) -> Vec<LogSourceEntry> {
+        let entry = |v: &View| {
+            Some(LogSourceEntry {
+                source: v.source.clone()?,
+                view: Some(v.name.clone()),
+                about: v.about.clone(),
+            })
+        };
+        let mut out: Vec<LogSourceEntry> = self.views.values().filter_map(entry).collect();
+        out.extend(logsource::homeless_entries(&BUILTIN.homeless));
+        out
+    }
+
+    /// What the views that a plan reads leave out on purpose, each once, so that a report can name it or
+    /// count it.
+    pub fn omissions(&self, plan: &Rel) -> Vec<Omitted> {
+        let mut names = BTreeSet::new();
+        views_of(plan, &mut names);
+        let mut out = Vec::new();
+        for view in names.iter().filter_map(|n| self.views.get(&**n)) {
+            for o in &view.omissions {
+                let (ast, _) = tercel_kql::parse(&o.kql);
+                let scope = Scope { catalog: self, stack: vec![&view.name] };
+                let options = tercel_kql::Options { as_view: true, ..Default::default() };
+                if let (Some(mut rows), _) = tercel_kql::lower(&ast, &scope, &options) {
+                    reset_places(&mut rows);
+                    out.push(Omitted { view: view.name.clone(), what: o.what.clone(), rows });
+                }
+            }
+        }
+        out
+    }
+
     /// The log source of a view, if it is one.
     pub fn source_of(&self, name: &str) -> Option<&Source> {
         self.views.get(name)?.source.as_ref()
@@ -430,8 +475,10 @@ impl Catalog for SchemaCatalog {
 
     fn log_source(&self, source: LogSource<'_>) -> Result<Rel, Diagnostic> {
         let views = || self.views.values();
-        let view = logsource::find(views(), source).ok_or_else(|| logsource::missing(views(), source))?;
-        let rel = self.view(view, &[])?;
+        let found: Result<Vec<Rel>, Diagnostic> =
+            logsource::find(views(), source).into_iter().map(|v| self.view(v, &[])).collect();
+        let rel = logsource::together(found?)
+            .ok_or_else(|| logsource::missing(views(), &BUILTIN.homeless, source))?;
         // A category decides; a service beside it narrows to that service's channels.
         match source.service.filter(|_| source.category.is_some()).and_then(|s| BUILTIN.channels.get(s)) {
             Some(channels) if rel.schema.get("Channel").is_some() => {
@@ -471,6 +518,25 @@ impl Catalog for Scope<'_> {
     fn log_source(&self, source: LogSource<'_>) -> Result<Rel, Diagnostic> {
         self.catalog.log_source(source)
     }
+}
+
+/// The names of the views in a plan, those inside views too.
+fn views_of(rel: &Rel, out: &mut BTreeSet<Name>) {
+    fn inside(e: &Expr, out: &mut BTreeSet<Name>) {
+        match &e.kind {
+            ExprKind::Scalar(r) => views_of(r, out),
+            ExprKind::InRelation { relation, .. } => views_of(relation, out),
+            _ => {}
+        }
+        e.children().into_iter().for_each(|c| inside(c, out));
+    }
+    if let RelKind::View { name, .. } = &rel.kind
+        && !out.insert(name.clone())
+    {
+        return;
+    }
+    rel.expressions().into_iter().for_each(|e| inside(e, out));
+    rel.inputs().into_iter().for_each(|i| views_of(i, out));
 }
 
 /// A body under the name of its view.

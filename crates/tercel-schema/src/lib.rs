@@ -10,8 +10,9 @@ mod table;
 mod text;
 mod view;
 
-pub use catalog::{Description, Entry, EntryKind, SchemaCatalog};
+pub use catalog::{Description, Entry, EntryKind, Omitted, SchemaCatalog};
 pub use coverage::{ViewGap, unfilled, view_gaps};
+pub use logsource::LogSourceEntry;
 pub use sumo::RECORDS as SUMO_RECORDS;
 pub use table::{Schemas, TableDef, hidden};
-pub use view::{Source, View, ViewKind};
+pub use view::{Omission, Source, View, ViewKind};

@@ -5,6 +5,7 @@
 //! // also NAME                       another name of a function
 //! // about one line for people
 //! // note something a user of the view should know (any number)
+//! // omits WHAT := KQL               rows that the view leaves out on purpose, in words and as a query
 //! // log source category=C product=P service=S
 //! // param NAME TYPE = DEFAULT       of a function, in order
 //! // column NAME DOMAIN              as in schemas/domains.txt: what the column can hold
@@ -32,6 +33,15 @@ pub struct Source {
     pub service: Option<String>,
 }
 
+/// Rows that a view leaves out on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Omission {
+    /// In words, as the object of "leaves out".
+    pub what: String,
+    /// A query over the tables that gives those rows.
+    pub kql: String,
+}
+
 /// A view with what its head says.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -40,6 +50,7 @@ pub struct View {
     pub also: Vec<String>,
     pub about: String,
     pub notes: Vec<String>,
+    pub omissions: Vec<Omission>,
     pub source: Option<Source>,
     pub params: Vec<Param>,
     /// Declared domains of output columns.
@@ -64,6 +75,7 @@ impl View {
             also: Vec::new(),
             about: about.into(),
             notes: Vec::new(),
+            omissions: Vec::new(),
             source: None,
             params: Vec::new(),
             domains: Vec::new(),
@@ -99,6 +111,12 @@ impl View {
                 "also" => view.also.push(rest.to_string()),
                 "about" => view.about = rest.to_string(),
                 "note" => view.notes.push(rest.to_string()),
+                "omits" => {
+                    let (what, kql) =
+                        rest.split_once(":=").ok_or_else(|| fault(i, "no omission: WHAT := KQL"))?;
+                    view.omissions
+                        .push(Omission { what: what.trim().to_string(), kql: kql.trim().to_string() });
+                }
                 "log" => view.source = Some(source(rest).ok_or_else(|| fault(i, "no log source"))?),
                 "param" => view
                     .params

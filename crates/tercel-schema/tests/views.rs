@@ -175,7 +175,7 @@ fn log_sources() {
     let both = get(Some("process_creation"), Some("windows"), Some("sysmon")).unwrap();
     assert!(matches!(both.kind, RelKind::Filter { .. }));
     for (category, product, service) in [
-        (Some("process_creation"), Some("linux"), None),
+        (Some("registry_set"), Some("linux"), None),
         (None, Some("aws"), Some("cloudtrail")),
         (Some("procces_creation"), Some("windows"), None),
         (None, None, None),
@@ -184,8 +184,57 @@ fn log_sources() {
         assert_eq!(d.code, "no-log-source");
         assert!(d.help.is_some());
     }
+    // What is known to have no home is said with its reason.
+    let d = get(None, Some("azure"), Some("signinlogs")).unwrap_err();
+    assert!(d.help.unwrap().contains("cloud"));
+    // A rule that names no product means all of them.
+    let every = get(Some("process_creation"), None, None).unwrap();
+    assert!(every.tables().iter().any(|t| &**t == "LinuxAudit"));
     let typo = get(Some("proces_creation"), Some("windows"), None).unwrap_err();
     assert!(typo.help.unwrap().contains("process_creation"));
+}
+
+#[test]
+fn every_log_source_is_listed_with_its_home_or_the_reason() {
+    let c = catalog();
+    let all = c.log_sources();
+    let home = |s: &LogSource<'_>| c.log_source(*s).is_ok();
+    for e in &all {
+        let source = LogSource {
+            category: e.source.category.as_deref(),
+            product: e.source.product.as_deref(),
+            service: e.source.service.as_deref(),
+        };
+        assert!(!e.about.is_empty(), "{e:?}");
+        // A product may have no home as such, and some categories.
+        if e.view.is_some() || source.product != Some("macos") {
+            assert_eq!(e.view.is_some(), home(&source), "{e:?}");
+        }
+    }
+    assert!(all.iter().filter(|e| e.view.is_some()).count() > 130, "{}", all.len());
+    assert!(all.iter().filter(|e| e.view.is_none()).count() > 20);
+}
+
+#[test]
+fn what_a_view_leaves_out_can_be_counted() {
+    let c = catalog();
+    let (ast, _) = tercel_kql::parse("DeviceNetworkEvents | where RemotePort == 443");
+    let (rel, _) = tercel_kql::lower(&ast, &c, &tercel_kql::Options::default());
+    let omitted = c.omissions(&rel.unwrap());
+    assert_eq!(omitted.len(), 1);
+    assert_eq!(omitted[0].view, "DeviceNetworkEvents");
+    let rows = HashMap::from([
+        ("Sysmon".to_string(), serde_json::json!([{"EventID": 3, "Computer": "a"}])),
+        (
+            "SecurityEvent".to_string(),
+            serde_json::json!([
+                {"EventID": 5156, "Computer": "a"}, {"EventID": 5156, "Computer": "b"}, {"EventID": 5157, "Computer": "a"}
+            ]),
+        ),
+    ]);
+    assert_eq!(run(&omitted[0].rows, &rows).len(), 1);
+    assert_eq!(run(&relation(&c, "DeviceNetworkEvents"), &rows).len(), 3);
+    assert!(c.omissions(&relation(&c, "Sysmon")).is_empty());
 }
 
 #[test]

@@ -24,8 +24,9 @@ pub fn run(rel: &Rel, tables: &HashMap<String, Json>) -> Vec<Row> {
                 .map(|o| {
                     o.iter()
                         .map(|(k, v)| {
-                            let ty =
-                                types.get(k).copied().unwrap_or_else(|| panic!("{table} has no column {k}"));
+                            // An open table has any column, as text.
+                            let ty = types.get(k).copied().or(rel.schema.open.then_some(Type::String));
+                            let ty = ty.unwrap_or_else(|| panic!("{table} has no column {k}"));
                             (
                                 k.clone(),
                                 if v.is_null() { Value::Null } else { Value::Dynamic(v.clone()).coerce(ty) },
