@@ -1,1 +1,3 @@
 //! Many single-event rules in one pass over the events, and correlations of what they find.
+
+pub mod correlate;
