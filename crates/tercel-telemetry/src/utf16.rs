@@ -35,26 +35,15 @@ pub fn decode(units: &[u8], out: &mut String) {
 }
 
 /// Whether this is the given text.
+#[inline]
 pub fn equals(units: &[u8], text: &str) -> bool {
-    let mut wanted = text.encode_utf16();
-    let mut decoded = char::decode_utf16(units.as_chunks::<2>().0.iter().map(|p| u16::from_le_bytes(*p)));
-    // The common case without decoding: ASCII has as many units as bytes.
-    if units.len() / 2 < text.len() && text.is_ascii() {
-        return false;
+    let pairs = units.as_chunks::<2>().0;
+    // ASCII has as many units as bytes.
+    if text.is_ascii() {
+        return pairs.len() == text.len() && pairs.iter().zip(text.bytes()).all(|(p, b)| *p == [b, 0]);
     }
-    loop {
-        match (decoded.next(), wanted.next()) {
-            (None, None) => return true,
-            (Some(c), Some(w)) => {
-                let mut buffer = [0; 2];
-                let encoded = c.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf16(&mut buffer);
-                if encoded[0] != w || (encoded.len() == 2 && wanted.next() != Some(encoded[1])) {
-                    return false;
-                }
-            }
-            _ => return false,
-        }
-    }
+    let decoded = char::decode_utf16(pairs.iter().map(|p| u16::from_le_bytes(*p)));
+    decoded.map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).eq(text.chars())
 }
 
 /// Calls `f` with the text, without an allocation where it is short ASCII, as numbers and times are.

@@ -68,6 +68,13 @@ impl<'x, 's> Run<'x, 's> {
             record: number,
             text: if self.wants_text { text } else { None },
         };
+        self.step()?;
+        self.recogniser.record(&origin, fields, self.sink)
+    }
+
+    /// Called for every record: tells of progress now and then. `Break`: the reading was cancelled.
+    #[inline]
+    fn step(&mut self) -> ControlFlow<()> {
         self.records += 1;
         if self.records.is_multiple_of(1024) {
             self.tell();
@@ -75,7 +82,7 @@ impl<'x, 's> Run<'x, 's> {
                 return ControlFlow::Break(());
             }
         }
-        self.recogniser.record(&origin, fields, self.sink)
+        ControlFlow::Continue(())
     }
 
     fn tell(&mut self) {

@@ -7,6 +7,7 @@
 mod defender;
 mod ecs;
 mod marks;
+mod plan;
 mod sentinel;
 mod windows;
 mod xml;
@@ -20,8 +21,10 @@ use tercel_schema::Schemas;
 
 use crate::event::{EventSink, RawEvent};
 use crate::json;
+use crate::read::evtx::Walker;
 use crate::value::{Field, RawValue, find};
 use marks::{Mark, Marks};
+pub(crate) use plan::Plan;
 pub(crate) use windows::Log;
 
 /// Carriers: how an event was written down.
@@ -87,6 +90,8 @@ pub struct Recogniser<'s> {
     /// Events by table and shape, wanted or not.
     counts: Vec<(Name, Shape, u64)>,
     events: u64,
+    /// What the walk of event logs remembers of one file for the next.
+    walker: Walker,
 }
 
 struct Names {
@@ -132,7 +137,18 @@ impl<'s> Recogniser<'s> {
             cloud: sentinel::Tables::new(schemas),
             counts: Vec::new(),
             events: 0,
+            walker: Walker::default(),
         }
+    }
+
+    /// What the walk of event logs remembers, for the time of one file.
+    pub(crate) fn take_walker(&mut self) -> Walker {
+        std::mem::take(&mut self.walker)
+    }
+
+    /// Gives it back.
+    pub(crate) fn put_walker(&mut self, walker: Walker) {
+        self.walker = walker;
     }
 
     /// Events recognised so far (an event that is a row of two tables counts once).

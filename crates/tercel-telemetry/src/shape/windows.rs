@@ -16,7 +16,7 @@ const SYSMON_CHANNEL: &str = "Microsoft-Windows-Sysmon/Operational";
 const SECURITY: &str = "Microsoft-Windows-Security-Auditing";
 
 /// Which of the three Windows tables.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Log {
     Sysmon,
     Security,
@@ -304,25 +304,35 @@ fn fix_nxlog<'a>(marks: &Marks, fields: &mut Vec<Field<'a>>, log: Log) {
     if log == Log::Sysmon
         && marks.has(Mark::Severity)
         && let Some(at) = marks.index(Mark::EventType)
-        && let RawValue::Str { body, .. } = fields[at].value
-        && matches!(body, "INFO" | "WARNING" | "ERROR" | "CRITICAL" | "VERBOSE" | "DEBUG")
+        && nxlog_severity(&fields[at].value)
     {
         fields[at].name = Cow::Borrowed("NxlogEventType");
         if let Some(RawValue::Str { body, .. }) = marks.get(Mark::Message, fields)
-            && let Some(value) = message_line(body, "EventType: ")
+            && let Some(value) = message_line(body)
         {
             fields.push(Field::new("EventType", RawValue::Str { body: value, escaped: false }));
         }
     }
 }
 
-/// The rest of the line that begins with `label` in an escaped message, if it holds no escape itself.
-fn message_line<'a>(message: &'a str, label: &str) -> Option<&'a str> {
-    let at = memchr::memmem::find(message.as_bytes(), label.as_bytes())?;
+/// Whether a value of `EventType` is NXLog's.
+pub(super) fn nxlog_severity(value: &RawValue<'_>) -> bool {
+    matches!(
+        value,
+        RawValue::Str { body: "INFO" | "WARNING" | "ERROR" | "CRITICAL" | "VERBOSE" | "DEBUG", .. }
+    )
+}
+
+/// The rest of the line that begins with `EventType: ` in an escaped message, if it holds no escape itself.
+pub(super) fn message_line(message: &str) -> Option<&str> {
+    const LABEL: &str = "EventType: ";
+    static FINDER: std::sync::LazyLock<memchr::memmem::Finder<'static>> =
+        std::sync::LazyLock::new(|| memchr::memmem::Finder::new(LABEL));
+    let at = FINDER.find(message.as_bytes())?;
     if !message[..at].ends_with("\\n") {
         return None;
     }
-    let rest = &message[at + label.len()..];
+    let rest = &message[at + LABEL.len()..];
     let end = rest.find('\\').unwrap_or(rest.len());
     Some(&rest[..end])
 }

@@ -1,0 +1,313 @@
+//! Values of instances as raw values.
+
+use super::binxml::{Slot, ty, u16_at, u32_at, u64_at, until_nul};
+use super::plan::{Leaf, Source};
+use crate::value::RawValue;
+
+/// Ticks from year 1 to 1601, where Windows begins to count.
+const WINDOWS_EPOCH: i64 = 504_911_232_000_000_000;
+
+/// Room for the text of values that must be rendered, handed out piece by piece.
+pub(super) struct Arena<'r>(&'r mut [u8]);
+
+impl<'r> Arena<'r> {
+    pub fn new(room: &'r mut [u8]) -> Arena<'r> {
+        Arena(room)
+    }
+
+    /// The text that `write` writes. `None`: there is not enough room, or `write` gave up.
+    #[inline]
+    fn text(&mut self, write: impl FnOnce(&mut Writer<'_>) -> Option<()>) -> Option<&'r str> {
+        let room = std::mem::take(&mut self.0);
+        let mut writer = Writer { room, len: 0 };
+        let done = write(&mut writer);
+        let len = writer.len;
+        let (text, rest) = room.split_at_mut(len);
+        self.0 = rest;
+        done?;
+        std::str::from_utf8(text).ok()
+    }
+}
+
+struct Writer<'w> {
+    room: &'w mut [u8],
+    len: usize,
+}
+
+impl Writer<'_> {
+    #[inline]
+    fn byte(&mut self, b: u8) -> Option<()> {
+        *self.room.get_mut(self.len)? = b;
+        self.len += 1;
+        Some(())
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
+        self.room.get_mut(self.len..self.len + bytes.len())?.copy_from_slice(bytes);
+        self.len += bytes.len();
+        Some(())
+    }
+
+    fn decimal(&mut self, mut n: u64) -> Option<()> {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (n % 10) as u8;
+            n /= 10;
+            if n == 0 {
+                return self.bytes(&digits[at..]);
+            }
+        }
+    }
+
+    fn hex(&mut self, n: u64) -> Option<()> {
+        self.bytes(b"0x")?;
+        let digits = (64 - (n | 1).leading_zeros()).div_ceil(4);
+        (0..digits).rev().try_for_each(|i| self.byte(LOWER[(n >> (4 * i)) as usize & 15]))
+    }
+
+    /// A character of a JSON string, escaped as the full parser does.
+    fn json(&mut self, c: char) -> Option<()> {
+        match c {
+            '"' => self.bytes(b"\\\""),
+            '\\' => self.bytes(b"\\\\"),
+            '\n' => self.bytes(b"\\n"),
+            '\r' => self.bytes(b"\\r"),
+            '\t' => self.bytes(b"\\t"),
+            '\u{8}' => self.bytes(b"\\b"),
+            '\u{c}' => self.bytes(b"\\f"),
+            c if c < ' ' => {
+                self.bytes(b"\\u00")?;
+                self.byte(LOWER[c as usize >> 4])?;
+                self.byte(LOWER[c as usize & 15])
+            }
+            c => self.bytes(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+
+    fn json_string(&mut self, units: &[u8]) -> Option<()> {
+        self.byte(b'"')?;
+        let words = units.as_chunks::<2>().0.iter().map(|p| u16::from_le_bytes(*p));
+        char::decode_utf16(words).try_for_each(|c| self.json(c.unwrap_or(char::REPLACEMENT_CHARACTER)))?;
+        self.byte(b'"')
+    }
+}
+
+const LOWER: &[u8; 16] = b"0123456789abcdef";
+const UPPER: &[u8; 16] = b"0123456789ABCDEF";
+
+fn guid(w: &mut Writer<'_>, bytes: &[u8]) -> Option<()> {
+    const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    w.byte(b'{')?;
+    for (i, from) in ORDER.into_iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            w.byte(b'-')?;
+        }
+        let b = *bytes.get(from)?;
+        w.byte(LOWER[usize::from(b >> 4)])?;
+        w.byte(LOWER[usize::from(b & 15)])?;
+    }
+    w.byte(b'}')
+}
+
+fn sid(w: &mut Writer<'_>, bytes: &[u8]) -> Option<()> {
+    let [revision, _, a, b, c, d, e, f, parts @ ..] = bytes else { return None };
+    w.bytes(b"S-")?;
+    w.decimal(u64::from(*revision))?;
+    w.byte(b'-')?;
+    w.decimal(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]))?;
+    for part in parts.as_chunks::<4>().0 {
+        w.byte(b'-')?;
+        w.decimal(u64::from(u32::from_le_bytes(*part)))?;
+    }
+    Some(())
+}
+
+/// Text that needs no escapes in JSON.
+#[inline]
+fn plain(text: &str) -> RawValue<'_> {
+    RawValue::Str { body: text, escaped: false }
+}
+
+fn filetime(n: u64) -> Option<RawValue<'static>> {
+    let ticks = i64::try_from(n).ok()?.checked_add(WINDOWS_EPOCH)?;
+    (ticks <= tercel_ir::time::MAX).then_some(RawValue::Time(ticks))
+}
+
+fn systemtime(b: &[u8]) -> Option<RawValue<'static>> {
+    let field = |i: usize| u16_at(b, i * 2).map(u32::from);
+    let (year, month, day) = (field(0)?, field(1)?, field(3)?);
+    let (hour, minute, second, milli) = (field(4)?, field(5)?, field(6)?, field(7)?);
+    let time = (1601..=30827).contains(&year)
+        && (1..=12).contains(&month)
+        && hour < 24
+        && minute < 60
+        && second < 60
+        && milli < 1000;
+    if !time {
+        // As Windows prints what is no time.
+        return Some(RawValue::Time(WINDOWS_EPOCH));
+    }
+    if year > 9999 {
+        return None;
+    }
+    let ticks = tercel_ir::time::from_parts(year as i32, month, day, hour, minute, second, milli * 10_000);
+    // A day that its month does not have is no time either.
+    Some(RawValue::Time(ticks.unwrap_or(WINDOWS_EPOCH)))
+}
+
+/// A value that is neither empty nor a list nor XML. `None`: one that is left to the full parser.
+#[inline]
+fn scalar<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>) -> Option<RawValue<'r>> {
+    let b = slot.bytes(chunk);
+    Some(match slot.ty {
+        ty::STRING => RawValue::Utf16(until_nul(b)),
+        ty::INT8 => RawValue::Long(i64::from((*b.first()?).cast_signed())),
+        ty::UINT8 => RawValue::Long(i64::from(*b.first()?)),
+        ty::INT16 => RawValue::Long(i64::from(u16_at(b, 0)?.cast_signed())),
+        ty::UINT16 => RawValue::Long(i64::from(u16_at(b, 0)?)),
+        ty::INT32 => RawValue::Long(i64::from(u32_at(b, 0)?.cast_signed())),
+        ty::UINT32 => RawValue::Long(i64::from(u32_at(b, 0)?)),
+        ty::INT64 => RawValue::Long(u64_at(b, 0)?.cast_signed()),
+        ty::UINT64 => {
+            let n = u64_at(b, 0)?;
+            match i64::try_from(n) {
+                Ok(n) => RawValue::Long(n),
+                Err(_) => RawValue::Number(arena.text(|w| w.decimal(n))?),
+            }
+        }
+        // Anything but 0 and 1 is no boolean but a mask of bits.
+        ty::BOOL => match u32_at(b, 0)? {
+            0 => RawValue::Bool(false),
+            1 => RawValue::Bool(true),
+            n => RawValue::Long(i64::from(n.cast_signed())),
+        },
+        ty::HEX32 => plain(arena.text(|w| w.hex(u64::from(u32_at(b, 0)?)))?),
+        ty::HEX64 => plain(arena.text(|w| w.hex(u64_at(b, 0)?))?),
+        ty::SIZE if b.len() == 4 => plain(arena.text(|w| w.hex(u64::from(u32_at(b, 0)?)))?),
+        ty::SIZE => plain(arena.text(|w| w.hex(u64_at(b, 0)?))?),
+        ty::GUID => plain(arena.text(|w| guid(w, b))?),
+        ty::SID => plain(arena.text(|w| sid(w, b))?),
+        ty::FILETIME => filetime(u64_at(b, 0)?)?,
+        ty::SYSTEMTIME => systemtime(b)?,
+        ty::BINARY => plain(arena.text(|w| {
+            b.iter().try_for_each(|b| {
+                w.byte(UPPER[usize::from(b >> 4)])?;
+                w.byte(UPPER[usize::from(b & 15)])
+            })
+        })?),
+        ty::ANSI => {
+            // The code page matters for anything but ASCII.
+            let mut escaped = false;
+            let body = arena.text(|w| {
+                b.iter().filter(|b| **b != 0).try_for_each(|b| {
+                    escaped |= matches!(b, b'"' | b'\\' | 0..0x20);
+                    if b.is_ascii() { w.json(char::from(*b)) } else { None }
+                })
+            })?;
+            RawValue::Str { body, escaped }
+        }
+        _ => return None,
+    })
+}
+
+/// A list of strings: one counts as itself.
+fn list<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>) -> Option<RawValue<'r>> {
+    let mut rest = slot.bytes(chunk);
+    let first = until_nul(rest);
+    if first.len() + 2 >= rest.len() {
+        return Some(RawValue::Utf16(first));
+    }
+    let text = arena.text(|w| {
+        w.byte(b'[')?;
+        let mut separator = false;
+        while !rest.is_empty() {
+            if std::mem::replace(&mut separator, true) {
+                w.byte(b',')?;
+            }
+            let item = until_nul(rest);
+            w.json_string(item)?;
+            rest = rest.get(item.len() + 2..)?;
+        }
+        w.byte(b']')
+    })?;
+    Some(RawValue::Json(text))
+}
+
+/// The value of a leaf that is there. `None`: one that is left to the full parser.
+#[inline]
+pub(super) fn leaf<'r>(
+    leaf: &'r Leaf,
+    slots: &[Slot],
+    chunk: &'r [u8],
+    arena: &mut Arena<'r>,
+) -> Option<RawValue<'r>> {
+    let filled = |s: &u16| slots.get(usize::from(*s)).is_some_and(|s| !s.is_empty(chunk));
+    if !leaf.attributes.is_empty() && leaf.bare && leaf.attributes.iter().any(filled) {
+        return None;
+    }
+    let nothing = if leaf.blank { plain("") } else { RawValue::Null };
+    let (value, empty) = match &leaf.source {
+        Source::Literal(l) => (RawValue::Str { body: &l.body, escaped: l.escaped }, false),
+        Source::Nothing => (nothing, true),
+        Source::Slot(s) => {
+            let slot = slots.get(usize::from(*s))?;
+            match slot.ty {
+                _ if slot.is_empty(chunk) => (nothing, true),
+                ty::STRINGS if leaf.list => (list(slot, chunk, arena)?, false),
+                _ => (scalar(slot, chunk, arena)?, false),
+            }
+        }
+    };
+    // An object of attributes without a text.
+    if empty && (leaf.object || leaf.attributes.iter().any(filled)) {
+        return None;
+    }
+    Some(value)
+}
+
+/// Several values as one JSON array.
+pub(super) fn array<'r>(
+    leaves: &'r [Leaf],
+    slots: &[Slot],
+    chunk: &'r [u8],
+    arena: &mut Arena<'r>,
+) -> Option<RawValue<'r>> {
+    // Each is rendered in front of the whole.
+    let values: Vec<RawValue<'r>> =
+        leaves.iter().map(|l| leaf(l, slots, chunk, arena)).collect::<Option<_>>()?;
+    let text = arena.text(|w| {
+        w.byte(b'[')?;
+        for (i, value) in values.iter().enumerate() {
+            if i > 0 {
+                w.byte(b',')?;
+            }
+            match value {
+                RawValue::Utf16(units) => w.json_string(units)?,
+                RawValue::Str { body, .. } => {
+                    w.byte(b'"')?;
+                    w.bytes(body.as_bytes())?;
+                    w.byte(b'"')?;
+                }
+                RawValue::Number(n) => w.bytes(n.as_bytes())?,
+                RawValue::Bool(b) => w.bytes(if *b { b"true" } else { b"false" })?,
+                RawValue::Long(n) => {
+                    if *n < 0 {
+                        w.byte(b'-')?;
+                    }
+                    w.decimal(n.unsigned_abs())?;
+                }
+                RawValue::Time(t) => {
+                    w.byte(b'"')?;
+                    w.bytes(tercel_ir::time::format_datetime(*t).as_bytes())?;
+                    w.byte(b'"')?;
+                }
+                _ => return None,
+            }
+        }
+        w.byte(b']')
+    })?;
+    Some(RawValue::Json(text))
+}
