@@ -235,8 +235,7 @@ impl Live {
         if let Some(&g) = index.find(hash, |&i| &*groups[i as usize].key == key) {
             return g;
         }
-        let fresh =
-            Group { key: key.into(), hits: 0, head: 0, tail: 0, fresh: false, running: false };
+        let fresh = Group { key: key.into(), hits: 0, head: 0, tail: 0, fresh: false, running: false };
         let g = match free.pop() {
             Some(g) => {
                 groups[g as usize] = fresh;

@@ -130,9 +130,10 @@ impl Marks {
                 }
                 most
             }
-            Shape::Longest => {
-                (0..self.rules).rev().find(|l| times[l * self.rules..(l + 1) * self.rules].iter().any(|t| within(*t))).map_or(0, |l| l + 1)
-            }
+            Shape::Longest => (0..self.rules)
+                .rev()
+                .find(|l| times[l * self.rules..(l + 1) * self.rules].iter().any(|t| within(*t)))
+                .map_or(0, |l| l + 1),
         };
         n as f64
     }

@@ -228,8 +228,7 @@ impl Plan {
         if self.timespan <= 0 {
             return Err("its timespan is not longer than nothing".into());
         }
-        if let Some(k) =
-            self.group_by.iter().chain(&self.fields).find(|k| k.fields.len() != self.rules.len())
+        if let Some(k) = self.group_by.iter().chain(&self.fields).find(|k| k.fields.len() != self.rules.len())
         {
             return Err(format!("`{}` has no field for each of its rules", k.name));
         }

@@ -135,7 +135,14 @@ impl Store {
 
     /// Adds a hit: of rule `rule` at `time`, with a number or a text. Gives what an entry must keep so
     /// that the hit can be taken away again, and how many bytes were added.
-    pub(super) fn add(&mut self, group: u32, rule: usize, time: i64, number: f64, text: &[u8]) -> (u64, usize) {
+    pub(super) fn add(
+        &mut self,
+        group: u32,
+        rule: usize,
+        time: i64,
+        number: f64,
+        text: &[u8],
+    ) -> (u64, usize) {
         let g = group as usize;
         match self {
             Store::Count => (0, 0),
