@@ -14,6 +14,8 @@ mod values;
 mod walk;
 
 #[cfg(test)]
+mod build;
+#[cfg(test)]
 mod tests;
 
 use std::io::{self, Read};

@@ -105,6 +105,8 @@ pub(super) struct Data {
 pub(super) enum Part {
     Data(Data),
     Slot(u16),
+    /// `UserData` around a value.
+    User(u16),
 }
 
 /// The fields of `System`, in the order of [`SYSTEM`].
@@ -147,8 +149,8 @@ pub(super) enum Root {
         parts: Vec<Part>,
     },
     Data(Data),
-    /// An element that nobody reads.
-    Other,
+    /// An element of another name. It matters only inside of `UserData`, if its content can be planned.
+    Other(Option<Data>),
 }
 
 #[derive(Debug)]
@@ -200,7 +202,12 @@ pub(super) fn compile(tree: &Tree) -> Option<Plan> {
         "UserData" => Root::Data(c.user_data(root)?),
         // It would take the place of the event's own.
         "System" => return None,
-        _ => Root::Other,
+        "Data" => Root::Other(None),
+        name => {
+            let mut entries = Vec::new();
+            let planned = c.outer(root, name, &mut entries);
+            Root::Other(planned.map(|()| Data { user: true, entries }))
+        }
     };
     let dependencies = tree.elements.iter().filter_map(|e| e.dependency);
     let values = c.uses.keys().copied().chain(dependencies).max().map_or(0, |m| usize::from(m) + 1);
@@ -298,6 +305,11 @@ impl<'t> Compiler<'t> {
                             certain?;
                             parts.push(Part::Data(self.event_data(child)?));
                         }
+                        // The value left out, or empty: no data either way.
+                        "UserData" if let [Node::Slot(s)] = child.children.as_slice() => {
+                            child.dependency.is_none_or(|d| d == *s).then_some(())?;
+                            parts.push(Part::User(*s));
+                        }
                         "UserData" => {
                             certain?;
                             parts.push(Part::Data(self.user_data(child)?));
@@ -365,7 +377,6 @@ impl<'t> Compiler<'t> {
 
     /// A `Data` element: its text, also where that is empty.
     fn data_value(&mut self, element: &Element) -> Option<Leaf> {
-        element.dependency.is_none().then_some(())?;
         let source = source(&element.children)?;
         let list = matches!(&source, Source::Slot(s) if self.uses.get(s) == Some(&1))
             // An attribute's list would repeat the element as well.
@@ -374,7 +385,8 @@ impl<'t> Compiler<'t> {
             self.lists.push(s);
         }
         let attributes = Box::default();
-        Some(Leaf { source, check: None, attributes, bare: false, object: false, blank: true, list })
+        let check = self.check(element.dependency, None);
+        Some(Leaf { source, check, attributes, bare: false, object: false, blank: true, list })
     }
 
     fn event_data(&mut self, element: &'t Element) -> Option<Data> {
@@ -393,6 +405,11 @@ impl<'t> Compiler<'t> {
         let mut named = false;
         for e in children.iter().filter(is_data) {
             named |= !name_of(e)?.is_empty();
+        }
+        // Leaving one of them out would change the form of the others.
+        let data = children.iter().filter(is_data);
+        if data.clone().any(|e| e.dependency.is_some()) && (named || data.count() > 1) {
+            return None;
         }
         let mut entries = Vec::new();
         let mut numbers = Numbers::default();
@@ -451,35 +468,42 @@ impl<'t> Compiler<'t> {
             if outer.name == "Data" || outer.dependency.is_some() {
                 return None;
             }
-            let (outer_name, _) = numbers.name(&outer.name);
-            if outer.children.iter().any(|n| matches!(n, Node::Element(_))) {
-                let inner = self.children(outer)?;
-                // Without any of its elements it would be null, which is a field of its own.
-                if inner.iter().all(|e| e.dependency.is_some()) {
-                    return None;
-                }
-                let mut numbers = Numbers::default();
-                for e in &inner {
-                    let (name, repeated) = numbers.name(&e.name);
-                    let first = inner.iter().find(|c| c.name == e.name)?;
-                    if repeated && (e.dependency.is_some() || first.dependency.is_some()) {
-                        return None;
-                    }
-                    let leaf = self.leaf(e, false)?;
-                    push(&mut entries, name, leaf);
-                }
-                continue;
-            }
-            let (text, _) = attributes(outer)?;
-            if text {
-                // An object of attributes, which are no fields. Its text would be one.
-                matches!(source(&outer.children)?, Source::Nothing).then_some(())?;
-                continue;
-            }
-            let leaf = self.leaf(outer, true)?;
-            entries.push(Entry::One(outer_name.as_str().into(), leaf));
+            let (name, _) = numbers.name(&outer.name);
+            self.outer(outer, &name, &mut entries)?;
         }
         Some(Data { user: true, entries })
+    }
+
+    /// An element in `UserData`: its elements are the fields, or it is a field itself.
+    fn outer(&mut self, outer: &'t Element, name: &str, entries: &mut Vec<Entry>) -> Option<()> {
+        if outer.children.iter().any(|n| matches!(n, Node::Element(_))) {
+            let inner = self.children(outer)?;
+            // Without any of its elements it would be null, which is a field of its own.
+            if inner.iter().all(|e| e.dependency.is_some()) {
+                return None;
+            }
+            let mut numbers = Numbers::default();
+            for e in &inner {
+                let (name, repeated) = numbers.name(&e.name);
+                let first = inner.iter().find(|c| c.name == e.name)?;
+                if repeated && (e.dependency.is_some() || first.dependency.is_some()) {
+                    return None;
+                }
+                let leaf = self.leaf(e, false)?;
+                push(entries, name, leaf);
+            }
+            return Some(());
+        }
+        let (text, _) = attributes(outer)?;
+        if text {
+            // An object of attributes, which are no fields. Its text would be one.
+            return matches!(source(&outer.children)?, Source::Nothing).then_some(());
+        }
+        let mut leaf = self.leaf(outer, true)?;
+        // Its own dependency is not what leaves it out.
+        leaf.check = None;
+        entries.push(Entry::One(name.into(), leaf));
+        Some(())
     }
 }
 

@@ -195,21 +195,50 @@ fn captured_logs() {
 fn zz_debug() {
     let Ok(path) = std::env::var("EVTX_DEBUG") else { return };
     let file = std::fs::read(path).unwrap();
-    let chunk = &file[4096..4096 + 65536];
-    let mut frames = Frames::new(chunk).expect("header");
-    let Next::Record(f) = frames.next() else { panic!("frame") };
-    let mut slots = Vec::new();
-    let i = binxml::instance(chunk, f.xml.start, f.xml.end, &mut slots);
-    eprintln!("{i:?} {slots:?} {:x?}", &chunk[f.xml.start..f.xml.start + 40]);
-    let d = i.unwrap().definition as usize;
-    let size = u32_of(chunk, d + 20);
-    let tree = binxml::definition(chunk, d + 24, d + 24 + size).expect("tree");
-    for (n, e) in tree.elements.iter().enumerate() {
-        eprintln!("{n}: {e:?}");
+    let mut done = 0;
+    for chunk in file[4096..].chunks(65536) {
+        let Some(mut frames) = Frames::new(chunk) else {
+            eprintln!("no frames");
+            continue;
+        };
+        while let Next::Record(f) = frames.next() {
+            let mut slots = Vec::new();
+            let Some(i) = binxml::instance(chunk, f.xml.start, f.xml.end, &mut slots) else {
+                eprintln!("no instance {:x?}", &chunk[f.xml.start..f.xml.start + 100]);
+                continue;
+            };
+            let mut dump = |def: u32, slots: &[binxml::Slot]| {
+                let d = def as usize;
+                let size = binxml::u32_at(chunk, d + 20).unwrap() as usize;
+                let tree = binxml::definition(chunk, d + 24, d + 24 + size).expect("tree");
+                let plan = plan::compile(&tree);
+                if plan.is_none() || done < 3 {
+                    for (n, e) in tree.elements.iter().enumerate() {
+                        eprintln!("{n}: {e:?}");
+                    }
+                }
+                for (i, s) in slots.iter().enumerate() {
+                    eprint!("{i}:{:x}/{} ", s.ty, s.len);
+                }
+                eprintln!("\nplan {}", plan.is_some());
+                done += 1;
+            };
+            dump(i.definition, &slots);
+            for s in slots.clone() {
+                if s.ty == 0x21 && s.len > 0 {
+                    let at = s.at as usize;
+                    let n = slots.len();
+                    match binxml::instance(chunk, at, at + s.len as usize, &mut slots) {
+                        None => {
+                            eprintln!("inner: no instance {:x?}", &chunk[at..at + 60.min(s.len as usize)])
+                        }
+                        Some(i) => dump(i.definition, &slots[n..]),
+                    }
+                }
+            }
+            if done > 6 {
+                return;
+            }
+        }
     }
-    eprintln!("{:?}", plan::compile(&tree));
-}
-#[allow(dead_code)]
-fn u32_of(c: &[u8], at: usize) -> usize {
-    binxml::u32_at(c, at).unwrap() as usize
 }

@@ -183,7 +183,7 @@ impl Walker {
             ty::ARRAYS.. => slot.ty == ty::STRINGS && slot.len > 0 && plan.lists.contains(&(i as u16)),
             ty::XML if slot.len > 0 => match &plan.root {
                 Root::Event { parts, .. } => {
-                    parts.iter().any(|p| matches!(p, Part::Slot(s) if usize::from(*s) == i))
+                    parts.iter().any(|p| matches!(p, Part::Slot(s) | Part::User(s) if usize::from(*s) == i))
                 }
                 _ => false,
             },
@@ -237,8 +237,12 @@ impl Walker {
                 && let Some(part) = parts.get(i)
             {
                 i += 1;
-                let Part::Slot(s) = part else { continue };
-                let slot = *slots[..own].get(usize::from(*s))?;
+                let (s, user) = match part {
+                    Part::Slot(s) => (*s, false),
+                    Part::User(s) => (*s, true),
+                    Part::Data(_) => continue,
+                };
+                let slot = *slots[..own].get(usize::from(s))?;
                 if slot.ty != ty::XML || slot.len == 0 {
                     continue;
                 }
@@ -251,8 +255,12 @@ impl Walker {
                     return None;
                 }
                 let held = Self::checks(root, values, chunk)?;
-                if matches!(root.root, Root::Other) {
-                    continue;
+                match &root.root {
+                    Root::Other(_) if !user => continue,
+                    Root::Other(Some(_)) => {}
+                    // A data element in itself would be a field like another.
+                    Root::Data(_) if !user => {}
+                    _ => return None,
                 }
                 *plans.get_mut(n)? = plan;
                 instances[n] = inner;
@@ -294,7 +302,8 @@ impl Walker {
         // Data in values and data in the record's own template never were seen together, and which of
         // them is the first would depend on both.
         for (i, plan) in plans.iter().enumerate().skip(1) {
-            if let Some(Plan { root: Root::Data(data), .. }) = self.plans.get(*plan as usize)
+            if let Some(Plan { root: Root::Data(data) | Root::Other(Some(data)), .. }) =
+                self.plans.get(*plan as usize)
                 && data.user == user
             {
                 return Some((i, data));
