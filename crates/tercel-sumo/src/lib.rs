@@ -7,6 +7,7 @@ mod lint;
 mod lower;
 mod parse;
 mod print;
+pub mod raise;
 mod regexes;
 mod substitute;
 

@@ -6,6 +6,7 @@ use crate::ast::{
     StringOp,
 };
 use serde_json::Value as J;
+use std::collections::BTreeMap;
 use tercel_ir::{Diagnostic, Expr as Ir, ExprKind, Type, Value, function, time};
 
 /// Nesting beyond this is refused; the parser refuses it too.
@@ -141,7 +142,7 @@ fn junction(items: &[Ir], depth: usize, all: bool) -> Result<Expr, Diagnostic> {
         }
         out.push(expr(i, depth)?);
     }
-    ranges.say(&mut out, depth)?;
+    ranges.say(&mut out);
     Ok(match out.len() {
         0 => node(Kql::Literal(Literal::Bool(all))),
         1 => out.remove(0),
@@ -150,10 +151,17 @@ fn junction(items: &[Ir], depth: usize, all: bool) -> Result<Expr, Diagnostic> {
     })
 }
 
+/// Ranges of IPv4 and of IPv6 that one column is tested for.
+#[derive(Default)]
+struct Tested<'e> {
+    v4: Vec<&'e str>,
+    v6: Vec<&'e str>,
+}
+
 /// CIDR tests by column: Kusto has one function for each family, which is null for the other one.
 #[derive(Default)]
 struct Ranges<'e> {
-    found: Vec<(&'e Ir, Vec<&'e str>, Vec<&'e str>)>,
+    found: BTreeMap<&'e str, Tested<'e>>,
 }
 
 impl<'e> Ranges<'e> {
@@ -163,37 +171,27 @@ impl<'e> Ranges<'e> {
         let (Some(column), Some(Value::Str(range))) = (address.as_column(), range.as_literal()) else {
             return false;
         };
-        let at = self.found.iter().position(|(a, ..)| a.as_column() == Some(column));
-        let at = at.unwrap_or_else(|| {
-            self.found.push((address, Vec::new(), Vec::new()));
-            self.found.len() - 1
-        });
+        let tested = self.found.entry(column).or_default();
         if range.contains(':') {
-            self.found[at].2.push(range)
+            tested.v6.push(range)
         } else {
-            self.found[at].1.push(range)
+            tested.v4.push(range)
         }
         true
     }
 
-    fn say(self, out: &mut Vec<Expr>, depth: usize) -> Result<(), Diagnostic> {
-        for (address, v4, v6) in self.found {
-            for (family, ranges) in [("ipv4", v4), ("ipv6", v6)] {
-                match ranges.as_slice() {
-                    [] => {}
-                    [one] => out.push(function_call(
-                        &format!("{family}_is_in_range"),
-                        vec![expr(address, depth)?, text(one)],
-                    )),
-                    many => {
-                        let mut arguments = vec![expr(address, depth)?];
-                        arguments.extend(many.iter().map(|r| text(r)));
-                        out.push(function_call(&format!("{family}_is_in_any_range"), arguments));
-                    }
+    fn say(self, out: &mut Vec<Expr>) {
+        for (column, tested) in self.found {
+            for (family, ranges) in [("ipv4", tested.v4), ("ipv6", tested.v6)] {
+                if ranges.is_empty() {
+                    continue;
                 }
+                let function = if ranges.len() == 1 { "is_in_range" } else { "is_in_any_range" };
+                let mut arguments = vec![node(Kql::Name(column.into()))];
+                arguments.extend(ranges.iter().map(|r| text(r)));
+                out.push(function_call(&format!("{family}_{function}"), arguments));
             }
         }
-        Ok(())
     }
 }
 
