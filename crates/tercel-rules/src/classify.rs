@@ -1,0 +1,152 @@
+//! From a value not seen before to its class: the set of parts that it satisfies.
+
+use crate::cache::Lists;
+use crate::compile::Read;
+use crate::eval::{eval, truth};
+use crate::pattern::{address, whole};
+use crate::ruleset::{RuleSet, SubjectProgram};
+use crate::text::Seen;
+use crate::value::typed;
+use tercel_ir::Value;
+use tercel_ir::function::fold;
+use tercel_telemetry::{RawValue, typing};
+
+/// Room to work in, kept between values.
+#[derive(Default)]
+pub(crate) struct Classifier {
+    patterns: Seen,
+    sets: Seen,
+    parts: Seen,
+    touched: Vec<u32>,
+    found: Vec<u32>,
+    text: String,
+    folded: String,
+}
+
+/// The text folded, in a buffer where that is simple.
+fn folded_into(text: &str, out: &mut String) {
+    out.clear();
+    if text.is_ascii() {
+        out.push_str(text);
+        out.make_ascii_lowercase();
+    } else {
+        out.push_str(&fold(text));
+    }
+}
+
+/// The value of a subject's expression.
+fn value_of(subject: &SubjectProgram, raws: &[RawValue<'_>], set: &RuleSet, buffer: &mut String) -> Value {
+    let read = |r: &Read, buffer: &mut String| typed(&raws[r.place as usize], r.ty, buffer);
+    if subject.plain {
+        return read(&subject.reads[0], buffer);
+    }
+    let values: Vec<Value> = subject.reads.iter().map(|r| read(r, buffer)).collect();
+    let row = |name: &str| {
+        let at = subject.reads.iter().position(|r| *r.name == *name);
+        at.map_or(Value::Null, |i| values[i].clone())
+    };
+    eval(&subject.native.expr, &row, &set.context)
+}
+
+impl Classifier {
+    /// The class of the values of a group's columns, in the order of the columns.
+    pub(crate) fn class(
+        &mut self,
+        set: &RuleSet,
+        group: u32,
+        raws: &[RawValue<'_>],
+        classes: &mut Lists,
+    ) -> u32 {
+        let program = &set.groups[group as usize];
+        let Classifier { patterns, sets, parts, touched, found, text, folded } = self;
+        patterns.begin(set.patterns.len());
+        sets.begin(set.formulas.sets.len());
+        parts.begin(set.parts.len());
+        touched.clear();
+        found.clear();
+        let mut hit = |pattern: u32| {
+            for s in set.sets_of.get(pattern) {
+                if sets.first(*s) {
+                    touched.push(*s);
+                }
+            }
+        };
+        for s in &program.subjects {
+            let subject = &set.subjects[*s as usize];
+            if subject.plain_text {
+                // The common case needs no value of its own.
+                match typing::string(&raws[subject.reads[0].place as usize], text) {
+                    Some(t) => on_text(subject, t, set, folded, patterns, &mut hit),
+                    None => subject.nulls(set).iter().for_each(|p| hit(*p)),
+                }
+            } else {
+                let value = value_of(subject, raws, set, text);
+                on_value(subject, &value, set, folded, patterns, &mut hit);
+            }
+        }
+        let mut part = |p: u32, found: &mut Vec<u32>| {
+            let node = set.parts[p as usize].node;
+            if parts.first(p) && set.formulas.holds(node, &|s| sets.has(s)) {
+                found.push(p);
+            }
+        };
+        for s in &*touched {
+            set.parts_of.get(*s).iter().for_each(|p| part(*p, found));
+        }
+        program.always.iter().for_each(|p| part(*p, found));
+        found.sort_unstable();
+        classes.intern(found)
+    }
+}
+
+/// Texts are neither true nor false.
+fn on_text(
+    subject: &SubjectProgram,
+    text: &str,
+    set: &RuleSet,
+    folded: &mut String,
+    seen: &mut Seen,
+    hit: &mut impl FnMut(u32),
+) {
+    subject.not_null.iter().for_each(|p| hit(*p));
+    if !text.is_empty() {
+        subject.not_empty.iter().for_each(|p| hit(*p));
+    }
+    if !subject.cidrs.is_empty()
+        && let Some(a) = address(text)
+    {
+        subject.cidrs.iter().filter(|(net, _)| net.contains(&a)).for_each(|(_, p)| hit(*p));
+    }
+    if subject.has_texts() {
+        folded_into(text, folded);
+        subject.index(set).run(text, folded, seen, hit);
+    }
+}
+
+fn on_value(
+    subject: &SubjectProgram,
+    value: &Value,
+    set: &RuleSet,
+    folded: &mut String,
+    seen: &mut Seen,
+    hit: &mut impl FnMut(u32),
+) {
+    if value.is_null() {
+        return subject.nulls(set).iter().for_each(|p| hit(*p));
+    }
+    if let Some(n) = whole(value) {
+        subject.numbers.get(&n).into_iter().for_each(|p| hit(*p));
+        subject.compares.iter().filter(|(order, m, _)| order.holds(n, *m)).for_each(|(.., p)| hit(*p));
+    }
+    match value {
+        Value::Str(_) | Value::Dynamic(_) => on_text(subject, &value.text(), set, folded, seen, hit),
+        _ => subject.not_null.iter().chain(&subject.not_empty).for_each(|p| hit(*p)),
+    }
+    if subject.when_true.is_some() || subject.when_false.is_some() {
+        match truth(value.clone()) {
+            Some(true) => subject.when_true.iter().for_each(|p| hit(*p)),
+            Some(false) => subject.when_false.iter().for_each(|p| hit(*p)),
+            None => {}
+        }
+    }
+}
