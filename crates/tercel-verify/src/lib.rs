@@ -1,15 +1,43 @@
 //! What rule logic can and cannot do, told without data.
 //!
-//! This crate reads relations, never syntax. Today it knows the domains of columns and what the
-//! filters before a place let through; it decides nothing by search. Every "never" it reports holds
-//! for all events; where it cannot tell, it says nothing.
+//! This crate reads relations, never syntax.
 //!
-//! - [`lint`]: findings with places, for rule authors;
-//! - [`never_fires`]: why a relation can have no rows at all, for the footer of a run.
+//! - [`lint`]: findings with places, for rule authors, from the domains of columns alone;
+//! - [`never_fires`]: why a relation can have no rows at all, for the footer of a run;
+//! - [`Formula::of`], [`satisfiable`], [`compare`]: a prover over single events. It turns conditions into
+//!   formulas over atoms (a text in a regular language, a number in an interval, a null), asks a SAT
+//!   solver for a model, asks a theory for each column whether its atoms can hold together, and tells
+//!   the solver when they cannot. A model becomes an event.
+//!
+//! Every "never" and "equal" holds for all events within the declared domains of columns; every event
+//! that is shown has been evaluated; where something cannot be decided within the [`Budget`], the
+//! answer says so and why.
 
+mod addresses;
+mod atom;
+mod budget;
+mod build;
+mod concrete;
 mod facts;
+mod flatten;
+mod formula;
+mod key;
+mod lemmas;
+mod lens;
 mod lint;
+mod numbers;
 mod outcome;
+mod prover;
+mod questions;
+mod regexes;
+mod sat;
+mod strings;
+mod theory;
 
+pub use budget::Budget;
 pub use lint::{lint, never_fires};
 pub use outcome::{Outcomes, outcomes};
+pub use questions::{
+    Assumption, BranchFormula, Comparison, Event, Formula, Relation, Unknown, Verdict, Witness, compare,
+    compare_formulas, satisfiable,
+};

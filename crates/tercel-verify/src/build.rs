@@ -1,0 +1,861 @@
+//! From three-valued expressions to two-valued formulas: for every expression "it is true" and "it is
+//! false" are formulas of their own, so that null needs no third value.
+
+use crate::Unknown;
+use crate::atom::{Atoms, Order, Test, TextTest, VarId, VarKind, Variable, bounds};
+use crate::flatten::{count, too_deep};
+use crate::formula::{Arena, AtomId, Node};
+use crate::key::key;
+use crate::lens::{CaseMap, Lens};
+use crate::regexes;
+use std::sync::Arc;
+use tercel_ir::function::{Context, fold};
+use tercel_ir::{Domain, Expr, ExprKind, Function, Name, Schema, Type, Value};
+
+/// Steps of building one prover's formulas.
+const FUEL: usize = 4_000_000;
+/// Depth of expressions, after choices were pushed out of arguments.
+const MAX_DEPTH: usize = 600;
+
+/// Builds formulas over the columns of one table.
+pub(crate) struct Builder {
+    pub arena: Arena,
+    pub atoms: Atoms,
+    /// Facts about atoms that the solver has not seen yet.
+    pub facts: Vec<Vec<(AtomId, bool)>>,
+    schema: Arc<Schema>,
+    fuel: usize,
+}
+
+type Built = Result<Node, Unknown>;
+
+/// What a value is to the theories.
+enum Term {
+    Text { var: VarId, lens: Lens, never_null: bool },
+    Whole(VarId),
+    Real(VarId),
+}
+
+/// Functions whose result is never null.
+fn two_valued(f: &Function) -> bool {
+    matches!(
+        f.name,
+        "eq_ci"
+            | "in"
+            | "in_ci"
+            | "isnull"
+            | "isnotnull"
+            | "isempty"
+            | "isnotempty"
+            | "isblank"
+            | "contains"
+            | "contains_cs"
+            | "startswith"
+            | "startswith_cs"
+            | "endswith"
+            | "endswith_cs"
+            | "has"
+            | "has_cs"
+            | "hasprefix"
+            | "hasprefix_cs"
+            | "hassuffix"
+            | "hassuffix_cs"
+            | "has_any"
+            | "has_all"
+            | "ip_in_cidr"
+            | "is_valid_ip"
+            | "is_valid_ipv4"
+            | "has_ipv4"
+            | "has_any_ipv4"
+            | "has_ipv4_prefix"
+            | "has_any_ipv4_prefix"
+    )
+}
+
+/// Functions that look at nothing but the address that a text is.
+fn of_address(f: &Function) -> bool {
+    matches!(
+        f.name,
+        "ip_in_cidr"
+            | "ipv4_is_in_range"
+            | "ipv4_is_in_any_range"
+            | "ipv4_is_private"
+            | "is_private_ip"
+            | "is_public_ip"
+            | "is_reserved_ip"
+            | "is_valid_ip"
+            | "is_valid_ipv4"
+    )
+}
+
+/// The texts of literal arguments, arrays opened; `None` if one is no literal.
+fn needles(args: &[Expr]) -> Option<Vec<String>> {
+    let mut out = Vec::with_capacity(args.len());
+    for a in args {
+        match a.as_literal()? {
+            Value::Dynamic(serde_json::Value::Array(items)) => {
+                out.extend(items.iter().map(|i| Value::Dynamic(i.clone()).to_text()));
+            }
+            v => out.push(v.to_text()),
+        }
+    }
+    Some(out)
+}
+
+impl Builder {
+    pub(crate) fn new(schema: Arc<Schema>) -> Builder {
+        Builder { arena: Arena::new(), atoms: Atoms::default(), facts: Vec::new(), schema, fuel: FUEL }
+    }
+
+    fn spend(&mut self) -> Result<(), Unknown> {
+        self.fuel =
+            self.fuel.checked_sub(1).ok_or_else(|| Unknown::new("the condition unfolds to too much"))?;
+        Ok(())
+    }
+
+    /// "`e` is true", or "`e` is false".
+    pub(crate) fn truth(&mut self, e: &Expr, want: bool) -> Built {
+        self.spend()?;
+        match &e.kind {
+            ExprKind::Literal(v) => Ok(Arena::constant(v.as_bool() == Some(want))),
+            ExprKind::And(items) | ExprKind::Or(items) => {
+                let mut nodes = Vec::with_capacity(items.len());
+                for i in items {
+                    nodes.push(self.truth(i, want)?);
+                }
+                let all = matches!(e.kind, ExprKind::And(_)) == want;
+                Ok(if all { self.arena.and(nodes) } else { self.arena.or(nodes) })
+            }
+            ExprKind::Not(x) => self.truth(x, !want),
+            ExprKind::Case { .. } => {
+                let alternatives = alternatives(e).unwrap_or_default();
+                self.choose(&alternatives, |b, x| b.truth(x, want))
+            }
+            ExprKind::Column(n) if e.ty == Type::Bool => {
+                let var = self.column(n, e.ty);
+                Ok(self.atom(var, Test::Whole(Order::Eq, i64::from(want)), None))
+            }
+            ExprKind::Call(f, args) => self.call(e, f, args, want),
+            ExprKind::Column(_) => self.opaque(e, want, false, false),
+            ExprKind::Scalar(_) | ExprKind::InRelation { .. } => Err(Unknown::new("it asks another query")),
+        }
+    }
+
+    /// "`e` is not true": false or null.
+    pub(crate) fn not_true(&mut self, e: &Expr) -> Built {
+        let n = self.truth(e, true)?;
+        Ok(self.arena.not(n))
+    }
+
+    /// The first alternative whose condition is true decides.
+    fn choose(
+        &mut self,
+        alternatives: &[(Option<Expr>, Expr)],
+        mut f: impl FnMut(&mut Builder, &Expr) -> Built,
+    ) -> Built {
+        let mut any = Vec::new();
+        let mut before = Vec::new();
+        for (condition, value) in alternatives {
+            let mut all = before.clone();
+            if let Some(c) = condition {
+                let yes = self.truth(c, true)?;
+                all.push(yes);
+                before.push(self.arena.not(yes));
+            }
+            all.push(f(self, value)?);
+            any.push(self.arena.and(all));
+        }
+        Ok(self.arena.or(any))
+    }
+
+    fn call(&mut self, e: &Expr, f: &'static Function, args: &[Expr], want: bool) -> Built {
+        if too_deep(e, MAX_DEPTH) {
+            return Err(Unknown::new("a condition is nested too deeply"));
+        }
+        if let Some(v) = self.boolean_argument(f, args, want)? {
+            return Ok(v);
+        }
+        if let Some(parts) = alternatives(e) {
+            // Every alternative is a copy of the whole call.
+            let cost = parts.len().saturating_mul(count(e));
+            self.fuel = self
+                .fuel
+                .checked_sub(cost)
+                .ok_or_else(|| Unknown::new("the condition unfolds to too much"))?;
+            return self.choose(&parts, |b, x| b.truth(x, want));
+        }
+        let mut columns = Vec::new();
+        e.columns(&mut columns);
+        if columns.is_empty() {
+            let v = e.eval(&|_| Value::Null, &Context::default());
+            return Ok(Arena::constant(v.as_bool() == Some(want)));
+        }
+        if two_valued(f) && !want {
+            let n = self.call(e, f, args, true)?;
+            return Ok(self.arena.not(n));
+        }
+        match self.known(f, args, want)? {
+            Some(n) => Ok(n),
+            None => self.opaque(e, want, two_valued(f), of_address(f)),
+        }
+    }
+
+    /// Comparisons and null tests of logic itself: `flag == true`, `isnull(a and b)`.
+    fn boolean_argument(&mut self, f: &Function, args: &[Expr], want: bool) -> Result<Option<Node>, Unknown> {
+        let logic =
+            |e: &Expr| e.ty == Type::Bool && !matches!(e.kind, ExprKind::Column(_) | ExprKind::Literal(_));
+        Ok(match (f.name, args) {
+            ("isnull" | "isnotnull", [x]) if logic(x) => {
+                let (t, n) = (self.truth(x, true)?, self.truth(x, false)?);
+                let known = self.arena.or(vec![t, n]);
+                let same = (f.name == "isnotnull") == want;
+                Some(if same { known } else { self.arena.not(known) })
+            }
+            ("eq" | "ne", [x, y]) if (logic(x) || logic(y)) && x.ty == Type::Bool && y.ty == Type::Bool => {
+                let (xt, xf) = (self.truth(x, true)?, self.truth(x, false)?);
+                let (yt, yf) = (self.truth(y, true)?, self.truth(y, false)?);
+                let both = self.arena.and(vec![xt, yt]);
+                let neither = self.arena.and(vec![xf, yf]);
+                let equal = self.arena.or(vec![both, neither]);
+                if (f.name == "eq") == want {
+                    return Ok(Some(equal));
+                }
+                // Not equal, unless both are null.
+                let known = self.arena.or(vec![xt, xf, yt, yf]);
+                let differ = self.arena.not(equal);
+                Some(self.arena.and(vec![known, differ]))
+            }
+            _ => None,
+        })
+    }
+
+    /// The functions that the theories know. `want` is true for two-valued ones.
+    fn known(&mut self, f: &'static Function, args: &[Expr], want: bool) -> Result<Option<Node>, Unknown> {
+        Ok(match f.name {
+            "eq" | "ne" | "lt" | "le" | "gt" | "ge" => return self.compare(f.name, &args[0], &args[1], want),
+            "isnull" => Some(self.null(&args[0])?),
+            "isnotnull" => {
+                let n = self.null(&args[0])?;
+                Some(self.arena.not(n))
+            }
+            "isempty" => Some(self.empty(&args[0])?),
+            "isnotempty" => {
+                let n = self.empty(&args[0])?;
+                Some(self.arena.not(n))
+            }
+            "isblank" => self.text_test(&args[0], |_| Ok(TextTest::Regex(r"^\s*$".into())))?,
+            "in" => return self.member(&args[0], &args[1..]),
+            "in_ci" => {
+                if self.needs_enumeration(&args[0]) {
+                    return Ok(None);
+                }
+                let Some(Term::Text { var, lens, .. }) = self.term(&args[0])? else { return Ok(None) };
+                let mut any = Vec::with_capacity(args.len());
+                for item in &args[1..] {
+                    let Some(texts) = needles(std::slice::from_ref(item)) else { return Ok(None) };
+                    for t in texts {
+                        self.spend()?;
+                        let t = literal(&t, true, true, true);
+                        any.push(self.text_atom(var, &lens, t));
+                    }
+                }
+                Some(self.arena.or(any))
+            }
+            "has_any" | "has_all" => {
+                let Some(texts) = needles(&args[1..]) else { return Ok(None) };
+                let mut nodes = Vec::with_capacity(texts.len());
+                for t in texts {
+                    let test = TextTest::Term { text: fold(&t).into(), before: true, after: true, ci: true };
+                    match self.text_test(&args[0], |_| Ok(test))? {
+                        Some(n) => nodes.push(n),
+                        None => return Ok(None),
+                    }
+                }
+                Some(if f.name == "has_any" { self.arena.or(nodes) } else { self.arena.and(nodes) })
+            }
+            name => {
+                let [subject, pattern] = args else { return Ok(None) };
+                let Some(p) = pattern.as_literal().map(|v| v.text().into_owned()) else { return Ok(None) };
+                let term = |before, after, ci: bool| TextTest::Term {
+                    text: if ci { fold(&p) } else { p.clone() }.into(),
+                    before,
+                    after,
+                    ci,
+                };
+                let test = match name {
+                    "eq_ci" => literal(&p, true, true, true),
+                    "contains" => literal(&p, false, false, true),
+                    "contains_cs" => literal(&p, false, false, false),
+                    "startswith" => literal(&p, true, false, true),
+                    "startswith_cs" => literal(&p, true, false, false),
+                    "endswith" => literal(&p, false, true, true),
+                    "endswith_cs" => literal(&p, false, true, false),
+                    "has" => term(true, true, true),
+                    "has_cs" => term(true, true, false),
+                    "hasprefix" => term(true, false, true),
+                    "hasprefix_cs" => term(true, false, false),
+                    "hassuffix" => term(false, true, true),
+                    "hassuffix_cs" => term(false, true, false),
+                    "matches_regex" => return self.regex(subject, &p, want),
+                    "matches_glob" | "matches_glob_ci" => {
+                        let r = tercel_ir::function::glob_to_regex(&p, name == "matches_glob_ci");
+                        return self.regex(subject, &r, want);
+                    }
+                    _ => return Ok(None),
+                };
+                self.text_test(subject, |_| Ok(test))?
+            }
+        })
+    }
+
+    fn regex(&mut self, subject: &Expr, pattern: &str, want: bool) -> Result<Option<Node>, Unknown> {
+        // What does not compile is null, whatever the text.
+        if self.atoms.regex(pattern).is_none() {
+            return Ok(Some(Arena::FALSE));
+        }
+        let Some(n) = (match regexes::as_literals(pattern) {
+            Some(tests) => {
+                let mut any = Vec::with_capacity(tests.len());
+                for t in tests {
+                    match self.text_test(subject, |_| Ok(t))? {
+                        Some(n) => any.push(n),
+                        None => return Ok(None),
+                    }
+                }
+                Some(self.arena.or(any))
+            }
+            None => self.text_test(subject, |_| Ok(TextTest::Regex(pattern.into())))?,
+        }) else {
+            return Ok(None);
+        };
+        Ok(Some(if want { n } else { self.arena.not(n) }))
+    }
+
+    fn text_test(
+        &mut self,
+        subject: &Expr,
+        test: impl FnOnce(&mut Builder) -> Result<TextTest, Unknown>,
+    ) -> Result<Option<Node>, Unknown> {
+        self.spend()?;
+        if self.needs_enumeration(subject) {
+            return Ok(None);
+        }
+        let Some(Term::Text { var, lens, .. }) = self.term(subject)? else { return Ok(None) };
+        let t = test(self)?;
+        Ok(Some(self.text_atom(var, &lens, t)))
+    }
+
+    fn null(&mut self, x: &Expr) -> Built {
+        Ok(match self.term(x)? {
+            Some(Term::Text { never_null: true, .. }) => Arena::FALSE,
+            Some(Term::Text { var, .. } | Term::Whole(var) | Term::Real(var)) => self.null_atom(var),
+            None => return Err(Unknown::new("a null test of a value of unknown type")),
+        })
+    }
+
+    fn empty(&mut self, x: &Expr) -> Built {
+        Ok(match self.term(x)? {
+            Some(Term::Text { var, lens, .. }) => self.text_atom(var, &lens, literal("", true, true, true)),
+            Some(Term::Whole(var) | Term::Real(var)) => self.null_atom(var),
+            None => return Err(Unknown::new("a test for emptiness of a value of unknown type")),
+        })
+    }
+
+    fn null_atom(&mut self, var: VarId) -> Node {
+        let fresh = self.atoms.find(var, Test::Null).is_none();
+        let n = self.atom(var, Test::Null, None);
+        if fresh && self.atoms.vars[var as usize].kind == VarKind::Text {
+            // To the functions of text a null is "".
+            let empty = Test::Text(Arc::default(), literal("", true, true, true));
+            let (empty, _) = self.atoms.intern(var, empty, None);
+            if let Some(null) = self.atoms.find(var, Test::Null) {
+                self.facts.push(vec![(null, false), (empty, true)]);
+            }
+        }
+        n
+    }
+
+    fn member(&mut self, subject: &Expr, items: &[Expr]) -> Result<Option<Node>, Unknown> {
+        let mut any = Vec::with_capacity(items.len());
+        for item in items {
+            self.spend()?;
+            let elements = match item.as_literal() {
+                Some(Value::Dynamic(serde_json::Value::Array(a))) => {
+                    a.iter().map(|j| Expr::literal(natural(j), item.span)).collect()
+                }
+                Some(_) => vec![item.clone()],
+                None => return Ok(None),
+            };
+            for x in elements {
+                // A null is no member of anything.
+                if x.as_literal().is_some_and(Value::is_null) {
+                    continue;
+                }
+                match self.compare("eq", subject, &x, true)? {
+                    Some(n) => any.push(n),
+                    None => return Ok(None),
+                }
+            }
+        }
+        Ok(Some(self.arena.or(any)))
+    }
+
+    fn compare(&mut self, op: &str, a: &Expr, b: &Expr, want: bool) -> Result<Option<Node>, Unknown> {
+        let (subject, value, op) = match (a.as_literal(), b.as_literal()) {
+            (None, Some(v)) => (a, v, op),
+            (Some(v), None) => {
+                let flipped = match op {
+                    "lt" => "gt",
+                    "le" => "ge",
+                    "gt" => "lt",
+                    "ge" => "le",
+                    same => same,
+                };
+                (b, v, flipped)
+            }
+            _ => return Ok(None),
+        };
+        if value.is_null() {
+            // Equality with a null is null for a null and false for the rest; order is null.
+            return Ok(match (op, want) {
+                ("eq", true) | ("ne", false) | ("lt" | "le" | "gt" | "ge", _) => Some(Arena::FALSE),
+                _ => {
+                    let n = self.null(subject)?;
+                    Some(self.arena.not(n))
+                }
+            });
+        }
+        if self.needs_enumeration(subject) {
+            return Ok(None);
+        }
+        let Some(term) = self.term(subject)? else { return Ok(None) };
+        if matches!(op, "eq" | "ne") {
+            let Some(n) = self.equals(&term, subject.ty, value) else { return Ok(None) };
+            return Ok(Some(if (op == "eq") == want { n } else { self.arena.not(n) }));
+        }
+        // False is the opposite comparison: both are null for a null.
+        let op = match (op, want) {
+            ("lt", true) | ("ge", false) => Order::Lt,
+            ("le", true) | ("gt", false) => Order::Le,
+            ("gt", true) | ("le", false) => Order::Gt,
+            _ => Order::Ge,
+        };
+        Ok(match (term, value) {
+            (Term::Whole(var), Value::Real(r)) => {
+                // Beyond 2^52 the comparison rounds; that is left to evaluation.
+                if r.abs() > 4e15 || r.is_nan() {
+                    return Ok(None);
+                }
+                let (order, k) = match op {
+                    Order::Lt => (Order::Le, r.ceil() as i64 - 1),
+                    Order::Le => (Order::Le, r.floor() as i64),
+                    Order::Gt => (Order::Ge, r.floor() as i64 + 1),
+                    _ => (Order::Ge, r.ceil() as i64),
+                };
+                Some(self.atom(var, Test::Whole(order, k), None))
+            }
+            (Term::Whole(var), v) if fits(subject.ty, v) => {
+                let Some(k) = v.as_i64() else { return Ok(None) };
+                let made = match op {
+                    Order::Lt => k.checked_sub(1).map(|k| (Order::Le, k)),
+                    Order::Gt => k.checked_add(1).map(|k| (Order::Ge, k)),
+                    o => Some((o, k)),
+                };
+                // Below the least number there is none.
+                Some(made.map_or(Arena::FALSE, |(o, k)| self.atom(var, Test::Whole(o, k), None)))
+            }
+            (Term::Real(var), Value::Real(_) | Value::Long(_)) => {
+                let Some(r) = value.as_f64().filter(|r| !r.is_nan()) else { return Ok(None) };
+                Some(self.atom(var, Test::Real(op, (r + 0.0).to_bits()), None))
+            }
+            _ => None,
+        })
+    }
+
+    /// Two-valued equality with a value that is not null.
+    fn equals(&mut self, term: &Term, ty: Type, value: &Value) -> Option<Node> {
+        match term {
+            Term::Text { var, lens, never_null } => {
+                let text = match value {
+                    Value::Str(s) => s.clone(),
+                    Value::Dynamic(serde_json::Value::String(s)) if ty != Type::Dynamic => s.clone(),
+                    _ => return None,
+                };
+                let n = self.text_atom(*var, lens, literal(&text, true, true, false));
+                if *never_null || !text.is_empty() {
+                    return Some(n);
+                }
+                let null = self.null_atom(*var);
+                let there = self.arena.not(null);
+                Some(self.arena.and(vec![n, there]))
+            }
+            Term::Whole(var) => match value {
+                Value::Real(r) if r.abs() <= 4e15 => Some(if r.fract() == 0.0 {
+                    self.atom(*var, Test::Whole(Order::Eq, *r as i64), None)
+                } else {
+                    Arena::FALSE
+                }),
+                v if fits(ty, v) => {
+                    let k = v.as_i64()?;
+                    Some(self.atom(*var, Test::Whole(Order::Eq, k), None))
+                }
+                _ => None,
+            },
+            Term::Real(var) => match value {
+                Value::Real(_) | Value::Long(_) => {
+                    let r = value.as_f64().filter(|r| !r.is_nan())?;
+                    Some(self.atom(*var, Test::Real(Order::Eq, (r + 0.0).to_bits()), None))
+                }
+                _ => None,
+            },
+        }
+    }
+
+    fn atom(&mut self, var: VarId, test: Test, expr: Option<&Expr>) -> Node {
+        let (a, _) = self.atoms.intern(var, test, expr);
+        self.arena.lit(a, true)
+    }
+
+    /// An expression of which only the outcome counts.
+    fn opaque(&mut self, e: &Expr, want: bool, two_valued: bool, address: bool) -> Built {
+        if two_valued && !want {
+            let n = self.opaque(e, true, true, address)?;
+            return Ok(self.arena.not(n));
+        }
+        let mut columns = Vec::new();
+        e.columns(&mut columns);
+        columns.sort();
+        columns.dedup_by(|a, b| a.0 == b.0);
+        let text = key(e);
+        let var = match &columns[..] {
+            [(name, _)] => {
+                let ty = column_type(e, name).unwrap_or(Type::String);
+                self.column(name, ty)
+            }
+            _ => match self.atoms.var_named(&text) {
+                Some(v) => v,
+                None => self.atoms.add_var(
+                    text.clone(),
+                    Variable {
+                        expr: e.clone(),
+                        column: None,
+                        columns: columns.iter().map(|c| c.0.clone()).collect(),
+                        kind: VarKind::Free,
+                        domain: None,
+                        atoms: Vec::new(),
+                    },
+                ),
+            },
+        };
+        let key: Arc<str> = text.into();
+        let test = |outcome| Test::Opaque { key: key.clone(), outcome, address };
+        let (a, fresh) = self.atoms.intern(var, test(want), Some(e));
+        if fresh && let Some(other) = self.atoms.find(var, test(!want)) {
+            self.facts.push(vec![(a, false), (other, false)]);
+        }
+        Ok(self.arena.lit(a, true))
+    }
+
+    // ---- terms ------------------------------------------------------------------------------------
+
+    fn column(&mut self, name: &Name, ty: Type) -> VarId {
+        let key = format!("[{name}]");
+        if let Some(v) = self.atoms.var_named(&key) {
+            return v;
+        }
+        let declared = self.schema.get(name);
+        let ty = declared.map_or(ty, |c| c.ty);
+        let domain = declared.and_then(|c| c.domain.clone());
+        let v = Variable {
+            expr: Expr::column(name.clone(), ty, tercel_ir::Span::default()),
+            column: Some(name.clone()),
+            columns: vec![name.clone()],
+            kind: kind(ty, domain.as_ref()),
+            domain,
+            atoms: Vec::new(),
+        };
+        self.atoms.add_var(key, v)
+    }
+
+    /// A computed value of one column with few values: evaluation of each decides more than a variable
+    /// of its own would.
+    fn needs_enumeration(&self, e: &Expr) -> bool {
+        if !matches!(e.kind, ExprKind::Call(..)) {
+            return false;
+        }
+        let mut columns = Vec::new();
+        e.columns(&mut columns);
+        let Some((first, _)) = columns.first() else { return false };
+        if columns.iter().any(|c| c.0 != *first) {
+            return false;
+        }
+        let declared = self.schema.get(first);
+        let ty = declared.map(|c| c.ty).or_else(|| column_type(e, first));
+        match (ty, declared.and_then(|c| c.domain.as_ref())) {
+            (Some(Type::Bool), _) | (_, Some(Domain::Never)) => true,
+            (Some(t), Some(Domain::Range { from, to })) if t.is_integer() => {
+                to.saturating_sub(*from) < 70_000
+            }
+            // An integer's text is compared by evaluation; only hints and intervals are known about it.
+            (Some(t), _)
+                if t.is_integer() && matches!(&e.kind, ExprKind::Call(f, _) if f.name == "tostring") =>
+            {
+                true
+            }
+            (Some(Type::String), Some(Domain::Values { closed: true, .. })) => true,
+            _ => false,
+        }
+    }
+
+    fn term(&mut self, e: &Expr) -> Result<Option<Term>, Unknown> {
+        self.spend()?;
+        match &e.kind {
+            ExprKind::Column(n) => {
+                let var = self.column(n, e.ty);
+                Ok(as_term(var, self.atoms.vars[var as usize].kind, false))
+            }
+            ExprKind::Call(f, args) => {
+                if let Some(t) = self.seen_through(f, args)? {
+                    return Ok(Some(t));
+                }
+                self.derived(e)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Texts that a lens shows.
+    fn seen_through(&mut self, f: &Function, args: &[Expr]) -> Result<Option<Term>, Unknown> {
+        let text = |t: Type| matches!(t, Type::String | Type::Guid | Type::Dynamic);
+        let (inner, change): (&Expr, Box<dyn Fn(Lens) -> Option<Lens>>) = match (f.name, args) {
+            ("tolower", [x]) => (x, Box::new(|l: Lens| Some(l.mapped(CaseMap::Lower)))),
+            ("toupper", [x]) => (x, Box::new(|l: Lens| Some(l.mapped(CaseMap::Upper)))),
+            ("basename", [x]) => (x, Box::new(Lens::based)),
+            ("tostring", [x]) if text(x.ty) => (x, Box::new(Some)),
+            ("strcat", _) => {
+                let Some(at) = args.iter().position(|a| a.as_literal().is_none()) else { return Ok(None) };
+                let (before, after) = (needles(&args[..at]), needles(&args[at + 1..]));
+                let (Some(before), Some(after)) = (before, after) else { return Ok(None) };
+                let (before, after) = (before.concat(), after.concat());
+                (&args[at], Box::new(move |l: Lens| Some(l.wrapped(&before, &after))))
+            }
+            _ => return Ok(None),
+        };
+        if !text(inner.ty) {
+            return Ok(None);
+        }
+        let Some(Term::Text { var, lens, .. }) = self.term(inner)? else { return Ok(None) };
+        Ok(change(lens).map(|lens| Term::Text { var, lens, never_null: true }))
+    }
+
+    /// A computed value as a variable of its own.
+    fn derived(&mut self, e: &Expr) -> Result<Option<Term>, Unknown> {
+        let mut columns = Vec::new();
+        e.columns(&mut columns);
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        columns.sort();
+        columns.dedup_by(|a, b| a.0 == b.0);
+        let text = key(e);
+        if let Some(v) = self.atoms.var_named(&text) {
+            return Ok(as_term(v, self.atoms.vars[v as usize].kind, false));
+        }
+        let domain = match &e.kind {
+            ExprKind::Call(f, _) if f.name == "ip_address_class" => Some(Domain::Values {
+                values: [
+                    "Public",
+                    "Private",
+                    "Reserved",
+                    "Loopback",
+                    "Broadcast",
+                    "Teredo",
+                    "FourToSixMapping",
+                ]
+                .map(String::from)
+                .into(),
+                closed: true,
+            }),
+            _ => None,
+        };
+        let v = Variable {
+            kind: kind(e.ty, domain.as_ref()),
+            expr: e.clone(),
+            column: None,
+            columns: columns.into_iter().map(|c| c.0).collect(),
+            domain,
+            atoms: Vec::new(),
+        };
+        let kind = v.kind;
+        let var = self.atoms.add_var(text, v);
+        Ok(as_term(var, kind, false))
+    }
+
+    // ---- text -------------------------------------------------------------------------------------
+
+    /// A text test as seen through a lens, in the simplest form: equal tests become equal atoms.
+    fn text_atom(&mut self, var: VarId, lens: &Lens, test: TextTest) -> Node {
+        match &test {
+            TextTest::Literal { text, start, end, .. } if text.is_empty() && !(*start && *end) => {
+                return Arena::TRUE;
+            }
+            TextTest::Term { text, .. } if text.is_empty() => return Arena::TRUE,
+            _ => {}
+        }
+        let mut lens = lens.clone();
+        let mut test = test;
+        if let TextTest::Literal { text, start, end, ci } = &test {
+            let (start, end) = (*start, *end);
+            // Ends that are known are cut off from an equality.
+            if start && end && !(lens.prefix.is_empty() && lens.suffix.is_empty()) {
+                let (p, s) = if *ci {
+                    (fold(&lens.prefix), fold(&lens.suffix))
+                } else {
+                    (lens.prefix.clone(), lens.suffix.clone())
+                };
+                match text.strip_prefix(p.as_str()).and_then(|t| t.strip_suffix(s.as_str())) {
+                    Some(middle) => {
+                        test = literal(middle, true, true, *ci);
+                        lens.prefix.clear();
+                        lens.suffix.clear();
+                    }
+                    None => return Arena::FALSE,
+                }
+            }
+        }
+        if let TextTest::Literal { text, start, end, ci } = &test
+            && lens.maps == [CaseMap::Lower]
+            && lens.prefix.is_empty()
+            && lens.suffix.is_empty()
+            && text.is_ascii()
+        {
+            // The one character whose lower case is an ASCII letter and something else is `İ`; its `i`
+            // can only be the last letter of a match.
+            if !*ci && text.bytes().any(|b| b.is_ascii_uppercase()) {
+                return Arena::FALSE;
+            }
+            if *end || !text.ends_with('i') {
+                test = literal(text, *start, *end, true);
+                lens.maps.clear();
+            }
+        }
+        if let TextTest::Literal { text, start, end, ci } = &test
+            && lens.base
+            && lens.maps.is_empty()
+            && lens.prefix.is_empty()
+            && lens.suffix.is_empty()
+        {
+            let (text, start, end, ci) = (text.clone(), *start, *end, *ci);
+            if text.contains(['\\', '/']) {
+                return Arena::FALSE;
+            }
+            let plain = Lens::default();
+            if end && !start {
+                return self.text_atom(var, &plain, test);
+            }
+            if end {
+                let whole = self.text_atom(var, &plain, test);
+                let a = self.text_atom(var, &plain, literal(&format!("\\{text}"), false, true, ci));
+                let b = self.text_atom(var, &plain, literal(&format!("/{text}"), false, true, ci));
+                return self.arena.or(vec![whole, a, b]);
+            }
+        }
+        self.atom(var, Test::Text(Arc::new(lens), test), None)
+    }
+}
+
+/// A literal test in its usual form: text without letters has no case to ignore.
+pub(crate) fn literal(text: &str, start: bool, end: bool, ci: bool) -> TextTest {
+    let caseless = text.is_ascii() && !text.bytes().any(|b| b.is_ascii_alphabetic());
+    let text = if ci { fold(text) } else { text.to_string() };
+    TextTest::Literal { text: text.into(), start, end, ci: ci || caseless }
+}
+
+fn kind(ty: Type, domain: Option<&Domain>) -> VarKind {
+    match bounds(ty, domain) {
+        Some((from, to)) => VarKind::Integer { from, to },
+        None if matches!(ty, Type::Real | Type::Decimal) => VarKind::Real,
+        None => VarKind::Text,
+    }
+}
+
+fn as_term(var: VarId, kind: VarKind, never_null: bool) -> Option<Term> {
+    match kind {
+        VarKind::Text => Some(Term::Text { var, lens: Lens::default(), never_null }),
+        VarKind::Integer { .. } => Some(Term::Whole(var)),
+        VarKind::Real => Some(Term::Real(var)),
+        VarKind::Free => None,
+    }
+}
+
+/// Whether a literal compares with a whole number of this type by its number alone.
+fn fits(ty: Type, v: &Value) -> bool {
+    match ty {
+        Type::Bool => matches!(v, Value::Bool(_)),
+        Type::Int | Type::Long => matches!(v, Value::Long(_)),
+        Type::DateTime => matches!(v, Value::DateTime(_)),
+        Type::TimeSpan => matches!(v, Value::TimeSpan(_)),
+        _ => false,
+    }
+}
+
+/// The type under which an expression reads a column.
+fn column_type(e: &Expr, name: &Name) -> Option<Type> {
+    match &e.kind {
+        ExprKind::Column(n) if n == name => Some(e.ty),
+        _ => e.children().into_iter().find_map(|c| column_type(c, name)),
+    }
+}
+
+/// An element of a literal array as `in` compares it.
+fn natural(j: &serde_json::Value) -> Value {
+    match j {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(b) => Value::Bool(*b),
+        serde_json::Value::String(s) => Value::Str(s.clone()),
+        serde_json::Value::Number(n) => match n.as_i64() {
+            Some(n) => Value::Long(n),
+            None => Value::Real(n.as_f64().unwrap_or(f64::NAN)),
+        },
+        j => Value::Dynamic(j.clone()),
+    }
+}
+
+/// A choice (`case`, `iff`, `coalesce`) in an argument, pulled out of the call: conditions, and the
+/// whole expression with the choice made. `None` when there is no choice inside.
+fn alternatives(e: &Expr) -> Option<Vec<(Option<Expr>, Expr)>> {
+    match &e.kind {
+        ExprKind::Case { branches, otherwise } => {
+            let mut out: Vec<(Option<Expr>, Expr)> =
+                branches.iter().map(|(c, t)| (Some(c.clone()), t.clone())).collect();
+            out.push((None, otherwise.as_ref().clone()));
+            Some(out)
+        }
+        ExprKind::Call(f, args) if f.name == "coalesce" && args.len() > 1 => {
+            let (last, first) = args.split_last()?;
+            let mut out = Vec::with_capacity(args.len());
+            for x in first {
+                // "" counts as nothing for text, but not for a dynamic that holds it.
+                let there =
+                    if matches!(x.ty, Type::String | Type::Guid) { "isnotempty" } else { "isnotnull" };
+                out.push((Some(Expr::known(there, vec![x.clone()], x.span)), x.clone()));
+            }
+            out.push((None, last.clone()));
+            Some(out)
+        }
+        ExprKind::Call(f, args) => {
+            let (at, inner) = args.iter().enumerate().find_map(|(i, a)| Some((i, alternatives(a)?)))?;
+            Some(
+                inner
+                    .into_iter()
+                    .map(|(c, value)| {
+                        let mut args = args.clone();
+                        args[at] = value;
+                        (c, Expr { kind: ExprKind::Call(f, args), ty: e.ty, span: e.span })
+                    })
+                    .collect(),
+            )
+        }
+        _ => None,
+    }
+}

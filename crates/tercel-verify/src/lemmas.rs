@@ -1,0 +1,198 @@
+//! Implications between literals that their texts show: `contains "abc"` implies `contains "b"`.
+//!
+//! A literal test is written as a marked text: `⊢abc⊣` is equality, `⊢abc` a prefix, `abc⊣` a suffix, `abc`
+//! anywhere. One test implies another exactly when the other's text is part of its own.
+
+use crate::atom::{Atoms, Order, Test, TextTest, VarId};
+use crate::formula::AtomId;
+use crate::lens::Lens;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tercel_ir::function::fold;
+
+/// Bytes that never occur in UTF-8.
+const START: u8 = 0xFF;
+const END: u8 = 0xFE;
+
+/// Implications of one field; beyond, the theory finds what is needed.
+const MOST: usize = 150_000;
+/// Up to so many literals of a field exclusions are found pairwise.
+const PAIRWISE: usize = 220;
+
+#[derive(Default)]
+pub(crate) struct Lemmas {
+    /// Atoms of each variable that have been looked at.
+    seen: HashMap<VarId, usize>,
+}
+
+struct Text {
+    atom: AtomId,
+    bytes: Vec<u8>,
+    start: bool,
+    end: bool,
+}
+
+impl Lemmas {
+    /// Facts about atoms that are new since the last call.
+    pub(crate) fn learn(&mut self, atoms: &Atoms, out: &mut Vec<Vec<(AtomId, bool)>>) {
+        for (id, var) in atoms.vars.iter().enumerate() {
+            let seen = self.seen.entry(id as VarId).or_default();
+            let fresh = *seen;
+            if var.atoms.len() == fresh {
+                continue;
+            }
+            *seen = var.atoms.len();
+            texts(atoms, &var.atoms, fresh, out);
+            numbers(atoms, &var.atoms, out);
+        }
+    }
+}
+
+fn marked(text: &str, start: bool, end: bool) -> Vec<u8> {
+    let mut b = Vec::with_capacity(text.len() + 2);
+    if start {
+        b.push(START);
+    }
+    b.extend_from_slice(text.as_bytes());
+    if end {
+        b.push(END);
+    }
+    b
+}
+
+fn texts(atoms: &Atoms, list: &[AtomId], fresh: usize, out: &mut Vec<Vec<(AtomId, bool)>>) {
+    // Tests through different lenses are about different texts.
+    let mut lenses: HashMap<Arc<Lens>, (Vec<Text>, Vec<Text>, Vec<Text>)> = HashMap::new();
+    let fresh_atoms = &list[fresh..];
+    for a in list {
+        let Test::Text(lens, t) = &atoms.atom(*a).test else { continue };
+        let (text, start, end, ci, term) = match t {
+            TextTest::Literal { text, start, end, ci } => (text, *start, *end, *ci, false),
+            // A term search implies that its text is there.
+            TextTest::Term { text, ci, .. } => (text, false, false, *ci, true),
+            TextTest::Regex(_) => continue,
+        };
+        let (folded, exact, sources) = lenses.entry(lens.clone()).or_default();
+        let make = |t: &str| Text { atom: *a, bytes: marked(t, start, end), start, end };
+        if !term {
+            if ci { folded.push(make(text)) } else { exact.push(make(text)) }
+        }
+        // What it implies among the tests that ignore case, and among those that do not.
+        sources.push(Text { atom: *a, bytes: marked(&fold(text), start, end), start, end });
+    }
+    for (folded, exact, sources) in lenses.values() {
+        implications(folded, sources, fresh_atoms, out);
+        implications(exact, exact, fresh_atoms, out);
+        exclusions(folded, fresh_atoms, out);
+        exclusions(exact, fresh_atoms, out);
+    }
+}
+
+/// `source ⇒ target` wherever the target's text is part of the source's.
+fn implications(targets: &[Text], sources: &[Text], fresh: &[AtomId], out: &mut Vec<Vec<(AtomId, bool)>>) {
+    if targets.is_empty() || sources.len() < 2 {
+        return;
+    }
+    let is_fresh = |a: AtomId| fresh.binary_search(&a).is_ok();
+    let mut made = 0;
+    if targets.len() <= 24 {
+        for s in sources {
+            for t in targets {
+                if s.atom != t.atom && (is_fresh(s.atom) || is_fresh(t.atom)) && contains(&s.bytes, &t.bytes)
+                {
+                    out.push(vec![(s.atom, false), (t.atom, true)]);
+                }
+            }
+        }
+        return;
+    }
+    let automaton = AhoCorasick::builder()
+        .match_kind(MatchKind::Standard)
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(targets.iter().map(|t| &t.bytes));
+    let Ok(automaton) = automaton else { return };
+    for s in sources {
+        for m in automaton.find_overlapping_iter(&s.bytes) {
+            let t = &targets[m.pattern().as_usize()];
+            if s.atom != t.atom && (is_fresh(s.atom) || is_fresh(t.atom)) {
+                out.push(vec![(s.atom, false), (t.atom, true)]);
+                made += 1;
+                if made > MOST {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn contains(a: &[u8], b: &[u8]) -> bool {
+    b.len() <= a.len() && a.windows(b.len()).any(|w| w == b)
+}
+
+/// Pairs that cannot both hold: of one kind of comparison, so that their texts can be compared.
+fn exclusions(list: &[Text], fresh: &[AtomId], out: &mut Vec<Vec<(AtomId, bool)>>) {
+    if list.len() > PAIRWISE {
+        return;
+    }
+    let is_fresh = |a: AtomId| fresh.binary_search(&a).is_ok();
+    for (i, x) in list.iter().enumerate() {
+        for y in &list[i + 1..] {
+            if !is_fresh(x.atom) && !is_fresh(y.atom) {
+                continue;
+            }
+            let excluded = match (x.start && x.end, y.start && y.end) {
+                (true, true) => x.bytes != y.bytes,
+                (true, false) => !contains(&x.bytes, &y.bytes),
+                (false, true) => !contains(&y.bytes, &x.bytes),
+                _ => {
+                    x.start && y.start && !x.bytes.starts_with(&y.bytes) && !y.bytes.starts_with(&x.bytes)
+                        || x.end && y.end && !x.bytes.ends_with(&y.bytes) && !y.bytes.ends_with(&x.bytes)
+                }
+            };
+            if excluded {
+                out.push(vec![(x.atom, false), (y.atom, false)]);
+            }
+        }
+    }
+}
+
+/// Comparisons with neighbouring numbers imply each other.
+fn numbers(atoms: &Atoms, list: &[AtomId], out: &mut Vec<Vec<(AtomId, bool)>>) {
+    let mut le: Vec<(i64, AtomId)> = Vec::new();
+    let mut ge: Vec<(i64, AtomId)> = Vec::new();
+    let mut eq: Vec<(i64, AtomId)> = Vec::new();
+    for a in list {
+        if let Test::Whole(o, k) = atoms.atom(*a).test {
+            match o {
+                Order::Le => le.push((k, *a)),
+                Order::Ge => ge.push((k, *a)),
+                _ => eq.push((k, *a)),
+            }
+        }
+    }
+    le.sort_unstable();
+    ge.sort_unstable();
+    for w in le.windows(2) {
+        out.push(vec![(w[0].1, false), (w[1].1, true)]);
+    }
+    for w in ge.windows(2) {
+        out.push(vec![(w[1].1, false), (w[0].1, true)]);
+    }
+    for (k, a) in &eq {
+        if let Some((_, l)) = le.get(le.partition_point(|x| x.0 < *k)) {
+            out.push(vec![(*a, false), (*l, true)]);
+        }
+        let g = ge.partition_point(|x| x.0 <= *k);
+        if let Some((_, g)) = g.checked_sub(1).and_then(|g| ge.get(g)) {
+            out.push(vec![(*a, false), (*g, true)]);
+        }
+    }
+    if eq.len() <= PAIRWISE {
+        for (i, x) in eq.iter().enumerate() {
+            for y in &eq[i + 1..] {
+                out.push(vec![(x.1, false), (y.1, false)]);
+            }
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The loop between solver and theories: a model of the formula, the few literals that make it true,
+//! a value for each variable, an event; or a contradiction that the solver is told.
+
+use crate::Unknown;
+use crate::atom::{VarId, VarKind};
+use crate::budget::{Budget, Meter};
+use crate::build::Builder;
+use crate::concrete;
+use crate::formula::{Arena, AtomId, Node, NodeKind};
+use crate::lemmas;
+use crate::numbers;
+use crate::sat::{Sat, SatLit};
+use crate::strings;
+use crate::theory::Outcome;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use tercel_ir::{Name, Schema, Value};
+
+/// Values of columns; a column without one is null.
+pub(crate) type Row = BTreeMap<Name, Value>;
+
+pub(crate) enum Answer {
+    Sat(Row),
+    Unsat,
+    Unknown(Unknown),
+}
+
+type Literals = Vec<(AtomId, bool)>;
+
+/// Decides formulas over the columns of one table. Lemmas that one question teaches help the next.
+pub(crate) struct Prover {
+    pub builder: Builder,
+    sat: Sat,
+    atoms: Vec<Option<SatLit>>,
+    nodes: HashMap<Node, SatLit>,
+    facts_seen: usize,
+    lemmas: lemmas::Lemmas,
+    cache: HashMap<(VarId, Literals), Outcome>,
+    /// Models whose event did not behave: errors of the prover, never shown.
+    pub misbehaved: usize,
+}
+
+impl Prover {
+    pub(crate) fn new(schema: Arc<Schema>) -> Prover {
+        Prover {
+            builder: Builder::new(schema),
+            sat: Sat::default(),
+            atoms: Vec::new(),
+            nodes: HashMap::new(),
+            facts_seen: 0,
+            lemmas: lemmas::Lemmas::default(),
+            cache: HashMap::new(),
+            misbehaved: 0,
+        }
+    }
+
+    fn atom_lit(&mut self, a: AtomId) -> SatLit {
+        let at = a as usize;
+        if self.atoms.len() <= at {
+            self.atoms.resize(at + 1, None);
+        }
+        match self.atoms[at] {
+            Some(l) => l,
+            None => {
+                let l = self.sat.variable();
+                self.atoms[at] = Some(l);
+                l
+            }
+        }
+    }
+    fn lit(&mut self, a: AtomId, positive: bool) -> SatLit {
+        let l = self.atom_lit(a);
+        if positive { l } else { !l }
+    }
+
+    /// Clauses that say "if this node is true, so are enough of its parts".
+    fn encode(&mut self, root: Node) -> SatLit {
+        let mut stack = vec![root];
+        while let Some(n) = stack.last().copied() {
+            if self.nodes.contains_key(&n) {
+                stack.pop();
+                continue;
+            }
+            let kind = self.builder.arena.kind(n).clone();
+            match kind {
+                NodeKind::Lit(a, p) => {
+                    let l = self.lit(a, p);
+                    self.nodes.insert(n, l);
+                }
+                NodeKind::True | NodeKind::False => {
+                    let v = self.sat.variable();
+                    let positive = matches!(kind, NodeKind::True);
+                    self.sat.clause([if positive { v } else { !v }]);
+                    self.nodes.insert(n, v);
+                }
+                NodeKind::And(items) | NodeKind::Or(items) => {
+                    let missing: Vec<Node> =
+                        items.iter().copied().filter(|i| !self.nodes.contains_key(i)).collect();
+                    if !missing.is_empty() {
+                        stack.extend(missing);
+                        continue;
+                    }
+                    let v = self.sat.variable();
+                    let parts: Vec<SatLit> = items.iter().map(|i| self.nodes[i]).collect();
+                    if matches!(self.builder.arena.kind(n), NodeKind::And(_)) {
+                        for p in parts {
+                            self.sat.clause([!v, p]);
+                        }
+                    } else {
+                        self.sat.clause(parts.into_iter().chain([!v]));
+                    }
+                    self.nodes.insert(n, v);
+                }
+            }
+        }
+        self.nodes[&root]
+    }
+
+    /// Tells the solver what is known about atoms without any search.
+    fn teach(&mut self) {
+        let mut clauses = self.builder.facts.split_off(self.facts_seen.min(self.builder.facts.len()));
+        self.facts_seen = self.builder.facts.len() + clauses.len();
+        self.lemmas.learn(&self.builder.atoms, &mut clauses);
+        for c in &clauses {
+            let lits: Vec<SatLit> = c.iter().map(|(a, p)| self.lit(*a, *p)).collect();
+            self.sat.clause(lits);
+        }
+        self.builder.facts.clear();
+        self.facts_seen = 0;
+    }
+
+    /// Whether the conjunction of the roots can be true, with the columns for which it is.
+    pub(crate) fn ask(&mut self, roots: &[Node], budget: &Budget) -> Answer {
+        if roots.contains(&Arena::FALSE) {
+            return Answer::Unsat;
+        }
+        let mut meter = Meter::new(budget);
+        self.teach();
+        let mut assumptions: Vec<SatLit> = roots.iter().map(|r| self.encode(*r)).collect();
+        // What is only "not decided" must not rule anything out for later questions.
+        let mut guard: Option<SatLit> = None;
+        let mut doubt: Option<Unknown> = None;
+        loop {
+            if meter.steps == 0 {
+                return Answer::Unknown(Unknown::new("the budget of steps is used up"));
+            }
+            meter.steps -= 1;
+            match self.sat.solve(&assumptions, meter.deadline) {
+                Some(true) => {}
+                Some(false) => {
+                    if let Some(g) = guard {
+                        self.sat.clause([!g]);
+                    }
+                    return match doubt {
+                        Some(d) => Answer::Unknown(d),
+                        None => Answer::Unsat,
+                    };
+                }
+                None => return Answer::Unknown(Unknown::new("the budget of time is used up")),
+            }
+            if meter.late() {
+                return Answer::Unknown(Unknown::new("the budget of time is used up"));
+            }
+            let implicant = self.implicant(roots);
+            let (blocked, why) = match self.check(&implicant, &mut meter) {
+                Checked::Row(row) => {
+                    if let Some(g) = guard {
+                        self.sat.clause([!g]);
+                    }
+                    return Answer::Sat(row);
+                }
+                Checked::Conflicts(cores) => {
+                    for c in cores {
+                        let lits: Vec<SatLit> = c.iter().map(|(a, p)| self.lit(*a, !*p)).collect();
+                        self.sat.clause(lits);
+                    }
+                    continue;
+                }
+                Checked::Unknown(lits, why) => (lits, why),
+            };
+            doubt = Some(why);
+            let g = match guard {
+                Some(g) => g,
+                None => {
+                    let g = self.sat.variable();
+                    assumptions.push(g);
+                    guard = Some(g);
+                    g
+                }
+            };
+            let mut lits: Vec<SatLit> = blocked.iter().map(|(a, p)| self.lit(*a, !*p)).collect();
+            lits.push(!g);
+            self.sat.clause(lits);
+        }
+    }
+
+    /// Literals of the model that make all roots true; of every disjunction one part.
+    fn implicant(&mut self, roots: &[Node]) -> Literals {
+        let mut chosen: HashMap<AtomId, bool> = HashMap::new();
+        let mut seen: std::collections::HashSet<Node> = std::collections::HashSet::new();
+        let mut stack: Vec<Node> = roots.iter().rev().copied().collect();
+        let mut later: Vec<Node> = Vec::new();
+        loop {
+            // Conjunctions first: what they demand decides what disjunctions cost nothing.
+            let n = match stack.pop() {
+                Some(n) => n,
+                None => match later.pop() {
+                    Some(n) => {
+                        let NodeKind::Or(items) = self.builder.arena.kind(n) else { continue };
+                        let mut pick = None;
+                        for i in items.iter() {
+                            if seen.contains(i) {
+                                pick = None;
+                                break;
+                            }
+                            if pick.is_none() && self.sat.is_true(self.nodes[i]) {
+                                pick = Some(*i);
+                            }
+                        }
+                        stack.extend(pick);
+                        continue;
+                    }
+                    None => break,
+                },
+            };
+            if !seen.insert(n) {
+                continue;
+            }
+            match self.builder.arena.kind(n) {
+                NodeKind::Lit(a, p) => {
+                    chosen.insert(*a, *p);
+                }
+                NodeKind::And(items) => stack.extend(items.iter().rev()),
+                NodeKind::Or(_) => later.push(n),
+                NodeKind::True | NodeKind::False => {}
+            }
+        }
+        let mut out: Literals = chosen.into_iter().collect();
+        out.sort_unstable();
+        out
+    }
+
+    fn check(&mut self, implicant: &[(AtomId, bool)], meter: &mut Meter) -> Checked {
+        let mut groups: BTreeMap<VarId, Literals> = BTreeMap::new();
+        for (a, p) in implicant {
+            groups.entry(self.builder.atoms.atom(*a).var).or_default().push((*a, *p));
+        }
+        let mut values: BTreeMap<VarId, Value> = BTreeMap::new();
+        let mut conflicts = Vec::new();
+        let mut unknown = None;
+        for (var, lits) in &groups {
+            match self.value_of(*var, lits, meter) {
+                Outcome::Sat(v) => {
+                    values.insert(*var, v);
+                }
+                Outcome::Conflict(core) => conflicts.push(core.into_iter().map(|i| lits[i]).collect()),
+                Outcome::Unknown(why) => unknown = Some((lits.clone(), why)),
+            }
+        }
+        if !conflicts.is_empty() {
+            return Checked::Conflicts(conflicts);
+        }
+        if let Some((lits, why)) = unknown {
+            return Checked::Unknown(lits, Unknown::new(why));
+        }
+        match concrete::row(&self.builder.atoms, &groups, &values, meter) {
+            concrete::Made::Row(r) => Checked::Row(r),
+            concrete::Made::Conflict(c) => Checked::Conflicts(vec![c]),
+            concrete::Made::Unknown(lits, why) => Checked::Unknown(lits, Unknown::new(why)),
+        }
+    }
+
+    fn value_of(&mut self, var: VarId, lits: &Literals, meter: &mut Meter) -> Outcome {
+        let key = (var, lits.clone());
+        if let Some(o) = self.cache.get(&key) {
+            return o.clone();
+        }
+        let atoms = &self.builder.atoms;
+        let v = &atoms.vars[var as usize];
+        let o = match v.kind {
+            VarKind::Text => strings::solve(atoms, v, lits, meter),
+            VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, lits),
+            VarKind::Free => Outcome::Sat(Value::Null),
+        };
+        // What ran out of time may go better the next time.
+        if !matches!(o, Outcome::Unknown(_)) && self.cache.len() < 100_000 {
+            self.cache.insert(key, o.clone());
+        }
+        o
+    }
+}
+
+enum Checked {
+    Row(Row),
+    Conflicts(Vec<Literals>),
+    Unknown(Literals, Unknown),
+}

@@ -1,0 +1,97 @@
+//! The SAT solver behind four functions, so that it can be exchanged.
+
+use batsat::{Callbacks, Lit, Solver, SolverInterface, SolverOpts, lbool};
+use std::time::Instant;
+
+/// A literal: variable times two, plus one where negated.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct SatLit(Lit);
+
+impl std::ops::Not for SatLit {
+    type Output = SatLit;
+    fn not(self) -> SatLit {
+        SatLit(!self.0)
+    }
+}
+
+/// Stops a search that takes too long.
+#[derive(Default)]
+struct Deadline(Option<Instant>);
+
+impl Callbacks for Deadline {
+    fn stop(&self) -> bool {
+        self.0.is_some_and(|d| Instant::now() >= d)
+    }
+}
+
+pub(crate) struct Sat {
+    solver: Solver<Deadline>,
+    /// Assumptions and clauses lead to a contradiction without any assumption.
+    broken: bool,
+}
+
+impl Default for Sat {
+    fn default() -> Sat {
+        Sat { solver: Solver::new(SolverOpts::default(), Deadline::default()), broken: false }
+    }
+}
+
+impl Sat {
+    pub(crate) fn variable(&mut self) -> SatLit {
+        // Atoms start false: models then make few things true, and theory checks stay small.
+        SatLit(Lit::new(self.solver.new_var(lbool::FALSE, true), true))
+    }
+    pub(crate) fn clause(&mut self, lits: impl IntoIterator<Item = SatLit>) {
+        let mut c: Vec<Lit> = lits.into_iter().map(|l| l.0).collect();
+        if !self.solver.add_clause_reuse(&mut c) {
+            self.broken = true;
+        }
+    }
+    /// Whether there is a model under the assumptions; `None` when time ran out.
+    pub(crate) fn solve(&mut self, assumptions: &[SatLit], deadline: Instant) -> Option<bool> {
+        if self.broken {
+            return Some(false);
+        }
+        let a: Vec<Lit> = assumptions.iter().map(|l| l.0).collect();
+        self.solver.cb_mut().0 = Some(deadline);
+        let answer = self.solver.solve_limited(&a);
+        (answer != lbool::UNDEF).then(|| answer == lbool::TRUE)
+    }
+    /// Of the last model.
+    pub(crate) fn is_true(&self, l: SatLit) -> bool {
+        self.solver.value_lit(l.0) == lbool::TRUE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn models_assumptions_contradictions() {
+        let late = Instant::now() + Duration::from_secs(60);
+        let mut s = Sat::default();
+        let (a, b) = (s.variable(), s.variable());
+        s.clause([a, b]);
+        assert_eq!(s.solve(&[!a], late), Some(true));
+        assert!(s.is_true(b) && s.is_true(!a));
+        s.clause([!b]);
+        assert_eq!(s.solve(&[!a], late), Some(false));
+        assert_eq!(s.solve(&[], late), Some(true));
+        assert!(s.is_true(a));
+        s.clause([!a]);
+        assert_eq!(s.solve(&[], late), Some(false));
+        assert_eq!(s.solve(&[a], late), Some(false));
+    }
+
+    #[test]
+    fn free_variables_start_false() {
+        let late = Instant::now() + Duration::from_secs(60);
+        let mut s = Sat::default();
+        let v: Vec<SatLit> = (0..20).map(|_| s.variable()).collect();
+        s.clause([v[3], v[4]]);
+        assert_eq!(s.solve(&[], late), Some(true));
+        assert_eq!(v.iter().filter(|l| s.is_true(**l)).count(), 1);
+    }
+}

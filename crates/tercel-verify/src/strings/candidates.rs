@@ -1,0 +1,138 @@
+//! Texts worth trying before any search: they settle most questions, and read like real values.
+
+use crate::atom::{Atoms, Test, TextTest, Variable};
+use crate::formula::AtomId;
+use crate::regexes;
+use tercel_ir::Domain;
+use tercel_ir::function::fold;
+
+/// Texts tried.
+const MOST: usize = 160;
+
+/// What a column of this name usually holds: something before, something after.
+fn usual(var: &Variable) -> (&'static str, &'static str) {
+    let name = var.column.as_deref().unwrap_or_default();
+    let lower = name.to_ascii_lowercase();
+    match &var.domain {
+        Some(Domain::Path) => return ("C:\\Users\\alice\\", "app.exe"),
+        Some(Domain::FileName) => return ("", "app.exe"),
+        Some(Domain::Ip) => return ("", "8.8.8.8"),
+        _ => {}
+    }
+    if lower.contains("commandline") {
+        ("app.exe ", "run")
+    } else if lower.contains("image") || lower.contains("path") || lower.ends_with("filename") {
+        ("C:\\Users\\alice\\", "app.exe")
+    } else if lower.contains("host") || lower.contains("computer") || lower.contains("device") {
+        ("", "host")
+    } else if lower.contains("user") || lower.contains("account") {
+        ("", "alice")
+    } else if lower.contains("ip") && (lower.ends_with("ip") || lower.contains("addr")) {
+        ("", "8.8.8.8")
+    } else {
+        ("", "x")
+    }
+}
+
+/// Texts that may do what is wanted, most natural first.
+pub(crate) fn candidates(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)]) -> Vec<String> {
+    let (mut prefix, mut suffix): (&str, &str) = ("", "");
+    let mut whole: Option<&str> = None;
+    let mut middle: Vec<&str> = Vec::new();
+    let mut instances: Vec<Vec<String>> = Vec::new();
+    let mut based = false;
+    for (a, positive) in lits {
+        if !positive {
+            continue;
+        }
+        let Test::Text(lens, t) = &atoms.atom(*a).test else { continue };
+        based |= lens.base;
+        match t {
+            TextTest::Literal { text, start: true, end: true, .. } => whole = Some(text),
+            TextTest::Literal { text, start: true, .. } if text.len() > prefix.len() => prefix = text,
+            TextTest::Literal { text, end: true, .. } if text.len() > suffix.len() => suffix = text,
+            TextTest::Literal { text, start: false, end: false, .. } | TextTest::Term { text, .. } => {
+                middle.push(text);
+            }
+            TextTest::Literal { .. } => {}
+            TextTest::Regex(p) => instances.push(regexes::instances(p)),
+        }
+    }
+    let mut out = Vec::new();
+    if let Some(w) = whole {
+        out.push(w.to_string());
+        if based {
+            out.push(format!("C:\\Users\\alice\\{w}"));
+        }
+        out.push(w.to_uppercase());
+        return out;
+    }
+    let (lead, tail) = usual(var);
+    if prefix.is_empty() && suffix.is_empty() && middle.is_empty() && instances.is_empty() {
+        out.push(format!("{lead}{tail}"));
+        out.extend(
+            ["", "x", "app.exe", "C:\\Users\\alice\\app.exe", "1", "8.8.8.8", "-", "zz9"].map(String::from),
+        );
+        return out;
+    }
+    // Needles that stand in others need no place of their own.
+    middle.sort_by_key(|m| std::cmp::Reverse(m.len()));
+    let mut kept: Vec<&str> = Vec::new();
+    let (fp, fs) = (fold(prefix), fold(suffix));
+    for m in middle {
+        let f = fold(m);
+        if !fp.contains(&f) && !fs.contains(&f) && !kept.iter().any(|k| fold(k).contains(&f)) {
+            kept.push(m);
+        }
+    }
+    let variants = if instances.is_empty() { 1 } else { 6 };
+    for variant in 0..variants {
+        let made: Vec<&str> =
+            instances.iter().filter_map(|i| i.get(variant % i.len().max(1))).map(String::as_str).collect();
+        for separator in [" ", "", "\\", ".", "x"] {
+            let body: Vec<&str> = kept.iter().copied().chain(made.iter().copied()).collect();
+            let body = body.join(separator);
+            let turned: Vec<&str> = made.iter().copied().chain(kept.iter().copied()).collect();
+            let turned = turned.join(separator);
+            for body in if turned == body { vec![body] } else { vec![body, turned] } {
+                let joined = |parts: &[&str]| {
+                    let mut s = String::new();
+                    for p in parts.iter().filter(|p| !p.is_empty()) {
+                        if !s.is_empty() && !(s.ends_with('\\') || p.starts_with('\\')) {
+                            s.push_str(separator);
+                        }
+                        s.push_str(p);
+                    }
+                    s
+                };
+                let leads: &[&str] = if prefix.is_empty() { &[lead, "", "x", "C:\\"] } else { &[""] };
+                for l in leads {
+                    let mut s = l.trim_end_matches(['\\', ' ']).to_string();
+                    let rest = joined(&[prefix, &body, suffix]);
+                    let keeps_slash = !rest.starts_with(['\\', ' ', '/']);
+                    if keeps_slash {
+                        s = (*l).to_string();
+                    }
+                    s.push_str(&rest);
+                    if !out.contains(&s) {
+                        out.push(s.clone());
+                    }
+                    if suffix.is_empty() {
+                        for t in [tail, "x", " x", "\\app.exe"] {
+                            let more = format!("{s}{t}");
+                            if separator == " " && !out.contains(&more) {
+                                out.push(more);
+                            }
+                        }
+                    }
+                    if out.len() > MOST {
+                        return out;
+                    }
+                }
+            }
+        }
+    }
+    // Text that must occur twice over, and the parts without anything between.
+    out.push(format!("{prefix}{suffix}"));
+    out
+}

@@ -1,0 +1,253 @@
+//! The theory of one text: which tests can hold together.
+
+mod alphabet;
+mod candidates;
+mod machine;
+mod search;
+
+use crate::addresses;
+use crate::atom::{Atoms, Test, TextTest, Variable, text_value};
+use crate::budget::Meter;
+use crate::formula::AtomId;
+use crate::theory::{Outcome, enumerate};
+use search::{Found, Wanted, search};
+use tercel_ir::function::fold;
+use tercel_ir::{Domain, Value};
+
+/// Rounds of adding violated tests to a search.
+const ROUNDS: usize = 400;
+/// Cores larger than this are not made smaller.
+const SMALL: usize = 10;
+
+/// A value for which every atom is as wanted.
+pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], meter: &mut Meter) -> Outcome {
+    let holds = |i: usize, v: &Value| atoms.holds(lits[i].0, v) == lits[i].1;
+    let null = lits.iter().position(|l| atoms.atom(l.0).test == Test::Null);
+    if let Some(n) = null
+        && lits[n].1
+    {
+        return match (0..lits.len()).find(|i| !holds(*i, &Value::Null)) {
+            None => Outcome::Sat(Value::Null),
+            Some(i) => Outcome::Conflict(vec![n, i]),
+        };
+    }
+    let never = Domain::Never;
+    let few: Option<Vec<Value>> = match var.domain.as_ref() {
+        Some(d) if *d == never => Some(Vec::new()),
+        Some(Domain::Values { values, closed: true }) => {
+            Some(values.iter().map(|s| text_value(var.expr.ty, s.clone())).collect())
+        }
+        _ => None,
+    };
+    if let Some(values) = few {
+        let all = values.into_iter().chain([Value::Null, text_value(var.expr.ty, String::new())]);
+        return enumerate(lits.len(), all, holds);
+    }
+    // Nothing is better than something that must avoid things.
+    let positive = |i: usize| lits[i].1;
+    if null.is_none() && !(0..lits.len()).any(positive) && (0..lits.len()).all(|i| holds(i, &Value::Null)) {
+        return Outcome::Sat(Value::Null);
+    }
+    let evaluator = Evaluator::new(atoms, lits);
+    let no_separators = var.domain == Some(Domain::FileName);
+    let address = var.domain == Some(Domain::Ip);
+    let addresses = lits.iter().any(|l| matches!(atoms.atom(l.0).test, Test::Opaque { address: true, .. }));
+
+    let mut tried = candidates::candidates(atoms, var, lits);
+    if let Some(Domain::Values { values, .. }) = &var.domain {
+        tried.splice(0..0, values.iter().cloned());
+    }
+    if no_separators {
+        tried.retain(|s| !s.contains(['\\', '/']));
+    }
+    if address || addresses {
+        let (values, complete) = addresses::values(atoms, lits, address);
+        if complete {
+            let made = values.into_iter().map(|s| text_value(var.expr.ty, s));
+            return enumerate(lits.len(), [Value::Null].into_iter().chain(made), holds);
+        }
+        tried.extend(values);
+    }
+    let mut first_violation = None;
+    for s in &tried {
+        match evaluator.violated(s) {
+            None => return Outcome::Sat(text_value(var.expr.ty, s.clone())),
+            Some(i) => {
+                first_violation.get_or_insert(i);
+            }
+        }
+    }
+    // An equality leaves one text, up to case.
+    let equal = lits.iter().enumerate().find_map(|(i, (a, p))| match &atoms.atom(*a).test {
+        Test::Text(l, TextTest::Literal { text, start: true, end: true, ci }) if *p && l.is_identity() => {
+            Some((i, text.clone(), *ci))
+        }
+        _ => None,
+    });
+    if let Some((i, text, ci)) = equal {
+        let bad = (0..lits.len()).find(|j| {
+            (!ci || ignores_case(&atoms.atom(lits[*j].0).test))
+                && !holds(*j, &text_value(var.expr.ty, text.to_string()))
+        });
+        if let Some(j) = bad {
+            return Outcome::Conflict(vec![i, j]);
+        }
+    }
+    // The search knows texts only; what is opaque may still be settled by a text that it finds.
+    let texts: Vec<usize> =
+        (0..lits.len()).filter(|i| matches!(atoms.atom(lits[*i].0).test, Test::Text(..))).collect();
+    match refine(atoms, lits, &texts, &evaluator, no_separators, meter) {
+        Ok(Refined::Text(s)) => match evaluator.violated(&s) {
+            None => Outcome::Sat(text_value(var.expr.ty, s)),
+            Some(_) => Outcome::Unknown("a function that is only understood by trying values".into()),
+        },
+        Ok(Refined::Core(core)) => Outcome::Conflict(core),
+        Err(why) => Outcome::Unknown(why.into()),
+    }
+}
+
+/// Whether the answer is the same for all spellings of a text.
+fn ignores_case(t: &Test) -> bool {
+    match t {
+        Test::Null => true,
+        Test::Text(l, TextTest::Literal { ci, .. } | TextTest::Term { ci, .. }) => *ci && l.is_identity(),
+        _ => false,
+    }
+}
+
+enum Refined {
+    Text(String),
+    Core(Vec<usize>),
+}
+
+/// Searches with the positive tests only, and adds the others as they are violated.
+fn refine(
+    atoms: &Atoms,
+    lits: &[(AtomId, bool)],
+    texts: &[usize],
+    evaluator: &Evaluator<'_>,
+    no_separators: bool,
+    meter: &mut Meter,
+) -> Result<Refined, &'static str> {
+    let wanted = |active: &[usize]| -> Vec<(TextTest, std::sync::Arc<crate::lens::Lens>, bool)> {
+        active
+            .iter()
+            .filter_map(|i| match &atoms.atom(lits[*i].0).test {
+                Test::Text(l, t) => Some((t.clone(), l.clone(), lits[*i].1)),
+                _ => None,
+            })
+            .collect()
+    };
+    let run = |active: &[usize], limit: usize, meter: &mut Meter| -> Found {
+        let w = wanted(active);
+        let w: Vec<Wanted<'_>> = w.iter().map(|(t, l, p)| (t, l.as_ref(), *p)).collect();
+        search(&w, no_separators, limit, meter)
+    };
+    let positives: Vec<usize> = texts.iter().copied().filter(|i| lits[*i].1).collect();
+    // Two that contradict each other are found without the product of all.
+    if positives.len() > 2 && positives.len() <= 24 {
+        for (k, a) in positives.iter().enumerate() {
+            for b in &positives[k + 1..] {
+                if let Found::Nothing = run(&[*a, *b], 3_000, meter) {
+                    return Ok(Refined::Core(vec![*a, *b]));
+                }
+            }
+        }
+    }
+    let mut active = if positives.len() > 2 { Vec::new() } else { positives.clone() };
+    if positives.len() > 2 {
+        active.extend(positives.iter().take(2));
+    }
+    for _ in 0..ROUNDS {
+        match run(&active, meter.states, meter) {
+            Found::Text(s) => {
+                let mut added = 0;
+                for i in evaluator.violated_texts(&s) {
+                    if !active.contains(&i) {
+                        active.push(i);
+                        added += 1;
+                        if added == 3 {
+                            break;
+                        }
+                    }
+                }
+                if added == 0 {
+                    return Ok(Refined::Text(s));
+                }
+            }
+            Found::Nothing => {
+                if active.len() <= SMALL {
+                    let mut i = 0;
+                    while i < active.len() && active.len() > 1 {
+                        let mut less = active.clone();
+                        less.remove(i);
+                        match run(&less, 5_000, meter) {
+                            Found::Nothing => active = less,
+                            _ => i += 1,
+                        }
+                    }
+                }
+                return Ok(Refined::Core(active));
+            }
+            Found::Unknown(why) => return Err(why),
+        }
+    }
+    Err("the search for a text takes too many rounds")
+}
+
+/// Evaluates many tests of one text quickly: images under the lenses are made once.
+struct Evaluator<'a> {
+    atoms: &'a Atoms,
+    lits: &'a [(AtomId, bool)],
+    /// For each literal the place of its lens in `lenses`; none for tests that are not of text.
+    lens_of: Vec<Option<usize>>,
+    lenses: Vec<&'a crate::lens::Lens>,
+}
+
+impl<'a> Evaluator<'a> {
+    fn new(atoms: &'a Atoms, lits: &'a [(AtomId, bool)]) -> Evaluator<'a> {
+        let mut lenses: Vec<&crate::lens::Lens> = Vec::new();
+        let lens_of = lits
+            .iter()
+            .map(|(a, _)| match &atoms.atom(*a).test {
+                Test::Text(l, _) => Some(lenses.iter().position(|x| *x == l.as_ref()).unwrap_or_else(|| {
+                    lenses.push(l);
+                    lenses.len() - 1
+                })),
+                _ => None,
+            })
+            .collect();
+        Evaluator { atoms, lits, lens_of, lenses }
+    }
+    fn images(&self, s: &str) -> Vec<(String, String)> {
+        self.lenses
+            .iter()
+            .map(|l| {
+                let i = l.apply(s);
+                let f = fold(&i);
+                (i, f)
+            })
+            .collect()
+    }
+    /// A literal that the text violates.
+    fn violated(&self, s: &str) -> Option<usize> {
+        let images = self.images(s);
+        (0..self.lits.len()).find(|i| match self.lens_of[*i] {
+            Some(l) => {
+                self.atoms.holds_of_image(self.lits[*i].0, &images[l].0, &images[l].1) != self.lits[*i].1
+            }
+            None => self.atoms.holds(self.lits[*i].0, &Value::str(s)) != self.lits[*i].1,
+        })
+    }
+    /// The text literals that the text violates.
+    fn violated_texts(&self, s: &str) -> Vec<usize> {
+        let images = self.images(s);
+        (0..self.lits.len())
+            .filter(|i| {
+                self.lens_of[*i].is_some_and(|l| {
+                    self.atoms.holds_of_image(self.lits[*i].0, &images[l].0, &images[l].1) != self.lits[*i].1
+                })
+            })
+            .collect()
+    }
+}

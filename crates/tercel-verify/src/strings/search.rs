@@ -1,0 +1,129 @@
+//! Breadth-first search for a text that several automata agree on.
+
+use super::alphabet::alphabet;
+use super::machine::{Halt, Machine};
+use crate::atom::TextTest;
+use crate::budget::Meter;
+use crate::lens::Lens;
+use std::collections::HashMap;
+
+pub(crate) enum Found {
+    Text(String),
+    /// No text at all.
+    Nothing,
+    /// Not decided, and why.
+    Unknown(&'static str),
+}
+
+/// A test of the text, and whether it must hold.
+pub(crate) type Wanted<'a> = (&'a TextTest, &'a Lens, bool);
+
+/// A shortest text for which all tests are as wanted. `no_separators` = texts with `\` or `/` do not occur.
+pub(crate) fn search(wanted: &[Wanted<'_>], no_separators: bool, limit: usize, meter: &mut Meter) -> Found {
+    let pairs: Vec<(&TextTest, &Lens)> = wanted.iter().map(|w| (w.0, w.1)).collect();
+    let letters = alphabet(&pairs, no_separators);
+    let mut machines = Vec::with_capacity(wanted.len());
+    for (t, l, positive) in wanted {
+        match Machine::new(t, l, *positive) {
+            Ok(m) => machines.push(m),
+            Err(_) => return Found::Unknown("a regular expression is too large"),
+        }
+    }
+    // Readable texts first; only where there is none do other characters count.
+    match run(&mut machines, &letters.plain, limit, meter) {
+        Found::Nothing if !letters.rest.is_empty() => {
+            let all: Vec<char> = letters.plain.iter().chain(&letters.rest).copied().collect();
+            match run(&mut machines, &all, limit, meter) {
+                Found::Nothing if letters.inexact => {
+                    Found::Unknown("characters with several lower-case forms matter here")
+                }
+                f => f,
+            }
+        }
+        Found::Nothing if letters.inexact => {
+            Found::Unknown("characters with several lower-case forms matter here")
+        }
+        f => f,
+    }
+}
+
+fn run(machines: &mut [Machine], letters: &[char], limit: usize, meter: &mut Meter) -> Found {
+    let mut index: HashMap<Box<[u32]>, u32> = HashMap::new();
+    let mut states: Vec<Box<[u32]>> = Vec::new();
+    // (state before, letter)
+    let mut from: Vec<(u32, char)> = Vec::new();
+    let mut skipped = false;
+    let unknown = |h: Halt| match h {
+        Halt::Memory => Found::Unknown("a regular expression needs too many states"),
+        Halt::Character => Found::Unknown("a Unicode word boundary"),
+    };
+
+    let mut first = Vec::with_capacity(machines.len());
+    for m in machines.iter_mut() {
+        match m.start() {
+            Ok(s) => first.push(s),
+            Err(h) => return unknown(h),
+        }
+    }
+    let first: Box<[u32]> = first.into();
+    index.insert(first.clone(), 0);
+    states.push(first);
+    from.push((u32::MAX, ' '));
+    let mut at = 0;
+    let mut next = vec![0u32; machines.len()];
+    while at < states.len() {
+        let here = states[at].clone();
+        let mut agreed = true;
+        for (m, s) in machines.iter_mut().zip(&here) {
+            match m.accepts(*s) {
+                Ok(a) if a == m.positive => {}
+                Ok(_) => {
+                    agreed = false;
+                    break;
+                }
+                Err(h) => return unknown(h),
+            }
+        }
+        if agreed {
+            let mut text: Vec<char> = Vec::new();
+            let mut i = at;
+            while from[i].0 != u32::MAX {
+                text.push(from[i].1);
+                i = from[i].0 as usize;
+            }
+            return Found::Text(text.into_iter().rev().collect());
+        }
+        if machines.iter().zip(&here).any(|(m, s)| m.hopeless(*s)) {
+            at += 1;
+            continue;
+        }
+        'letters: for c in letters {
+            for (i, m) in machines.iter_mut().enumerate() {
+                match m.step(here[i], *c) {
+                    Ok(s) if m.hopeless(s) => continue 'letters,
+                    Ok(s) => next[i] = s,
+                    Err(Halt::Character) => {
+                        skipped = true;
+                        continue 'letters;
+                    }
+                    Err(h) => return unknown(h),
+                }
+            }
+            if !index.contains_key(&next[..]) {
+                if states.len() >= limit || !meter.state() {
+                    return Found::Unknown("the search for a text needs too many states");
+                }
+                let n: Box<[u32]> = next.clone().into();
+                index.insert(n.clone(), states.len() as u32);
+                states.push(n);
+                from.push((at as u32, *c));
+            }
+        }
+        at += 1;
+    }
+    if skipped {
+        Found::Unknown("a Unicode word boundary among characters beyond ASCII")
+    } else {
+        Found::Nothing
+    }
+}
