@@ -31,7 +31,14 @@ RuleName Operation ESS CONSUMER Query QueryName QueryResults QueryStatus Process
 DomainName SChannelName ThreatName FileNameBuffer ProcessNameBuffer RequestedPolicy ValidatedPolicy NewValue OldValue
 PackageFullName PackageSourceUri AppId CallingProcess FilePath PackagePath PackageId
 ShareName ObjectName ServerName Reason Status Service subjectName payload process Caption SearchFilter DistinguishedName
-TargetUserName TargetUserSid TargetDomainName SubjectUserName SubjectUserSid SubjectDomainName Origin""".split()
+TargetUserName TargetUserSid TargetDomainName SubjectUserName SubjectUserSid SubjectDomainName Origin
+AppName AppVersion ExceptionCode ModuleName ImageName ErrorCode Flags HasFullTrust QNAME Configuration SidList Name RemoteAddress
+ServerAddress ClientAddress EncyptionUsed SigningUsed Binary DeviceName HiveName IsatapRouter Value PossibleCause""".split()
+
+# Event data of the Security channel that neither table above has, all text; rules ask for them.
+SECURITY_DATA = """AttributeLDAPDisplayName AttributeValue AuditSourceName CertThumbprint ClientProcessId FileName FilterName FilterOrigin
+NewTargetUserName NewTemplateContent ObjectClass ObjectDN OldTargetUserName ParentProcessId PreAuthType ProviderContextName Service
+ServicePrincipalNames TargetName TaskContentNew TicketEncryptionType TicketOptions param1""".split()
 
 # Defender's antivirus writes names with a blank; Sigma's and Sentinel's tables write them without.
 SECURITY_EXTRA = [("Provider", "string"), ("EventRecordID", "long")]
@@ -262,7 +269,7 @@ def security(la):
     columns = sorted(la["SecurityEvent"], key=lambda c: c[0].lower())
     first = [("TimeGenerated", "datetime"), ("EventID", "int"), ("Provider", "string"), ("Channel", "string"),
              ("Computer", "string"), ("EventRecordID", "long")]
-    return merge(first, columns, out)
+    return merge(first, columns, out, [(n, "string") for n in SECURITY_DATA])
 
 
 def main():
