@@ -7,7 +7,7 @@
 
 use super::plan::{Plan, UNBOUNDED};
 use super::store::Store;
-use super::{Contribution, Counts};
+use super::{Contribution, Counts, Outcome};
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -76,9 +76,25 @@ struct Group {
 
 /// A condition that went on holding after it fired.
 pub(super) struct Run {
-    pub fire: u64,
-    pub hits: u64,
-    pub last: i64,
+    fire: u64,
+    hits: u64,
+    last: i64,
+    /// Hits since the group was last judged: of the run if it then still holds.
+    new: u64,
+    newest: i64,
+}
+
+impl Run {
+    pub(super) fn new(fire: u64) -> Run {
+        Run { fire, hits: 0, last: i64::MIN, new: 0, newest: i64::MIN }
+    }
+    pub(super) fn fire(&self) -> u64 {
+        self.fire
+    }
+    /// The end of it, if it went on at all.
+    pub(super) fn end(&self) -> Option<Outcome> {
+        (self.hits > 0).then_some(Outcome::End { fire: self.fire, last: self.last, hits: self.hits })
+    }
 }
 
 /// What was found when a group was judged.
@@ -272,8 +288,8 @@ impl Live {
         if g.running
             && let Some(run) = self.runs.get_mut(&group)
         {
-            run.hits += 1;
-            run.last = input.time;
+            run.new += 1;
+            run.newest = input.time;
         }
         self.ring.push_back(Entry {
             time: input.time,
@@ -343,7 +359,13 @@ impl Live {
                 g.running = false;
                 self.ended.extend(self.runs.remove(&group));
             }
-            _ => {}
+            (true, true) => {
+                if let Some(run) = self.runs.get_mut(&group) {
+                    run.hits += std::mem::take(&mut run.new);
+                    run.last = run.newest;
+                }
+            }
+            (false, false) => {}
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Firing {
     pub last: i64,
     /// As [`super::Fire::hits`].
     pub hits: usize,
+    /// As the hits of [`super::Outcome::End`].
+    pub more: usize,
 }
 
 /// A hit of one rule of a plan.
@@ -156,8 +158,12 @@ fn group(rule: usize, plan: &Plan, key: &[String], hits: &[Given], out: &mut Vec
         {
             running = false;
         }
+        let new = w.iter().filter(|h| before.is_none_or(|b| h.time > b)).count();
         before = Some(last);
         let (value, holds) = judge(plan, &w);
+        if let (true, true, Some(f)) = (holds, running, out.last_mut()) {
+            f.0.more += new;
+        }
         if holds && !running {
             let mut fields = w[w.len() - 1].fields.clone();
             let of = |k: &Key| plan.group_by.iter().position(|x| x.name == k.name).unwrap_or(0);
@@ -170,7 +176,7 @@ fn group(rule: usize, plan: &Plan, key: &[String], hits: &[Given], out: &mut Vec
                 fields.insert(k.name.clone(), Value::str(key[of(k)].clone()));
             }
             out.push((
-                Firing { rule, time: at, key: key.to_vec(), value, first, last, hits: w.len() },
+                Firing { rule, time: at, key: key.to_vec(), value, first, last, hits: w.len(), more: 0 },
                 Given { rule: 0, time: at, identity: (0, key.to_vec()), event: None, fields },
             ));
         }

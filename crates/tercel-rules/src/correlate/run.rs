@@ -183,12 +183,10 @@ impl Correlator {
         self.horizon = i64::MAX;
         self.run_until(i64::MAX);
         if !std::mem::replace(&mut self.finished, true) {
-            for i in 0..self.live.len() {
-                let runs = std::mem::take(&mut self.live[i].runs);
-                let mut runs: Vec<Run> = runs.into_values().collect();
-                runs.sort_by_key(|r| r.fire);
-                runs.into_iter().for_each(|r| self.end(r));
-            }
+            let mut runs: Vec<Run> =
+                self.live.iter_mut().flat_map(|l| std::mem::take(&mut l.runs).into_values()).collect();
+            runs.sort_by_key(Run::fire);
+            self.out.extend(runs.iter().filter_map(Run::end));
         }
     }
 
@@ -285,15 +283,8 @@ impl Correlator {
     }
 
     fn ended(&mut self, node: usize) {
-        for run in std::mem::take(&mut self.live[node].ended) {
-            self.end(run);
-        }
-    }
-
-    fn end(&mut self, run: Run) {
-        if run.hits > 0 {
-            self.out.push(Outcome::End { fire: run.fire, last: run.last, hits: run.hits });
-        }
+        let ended = std::mem::take(&mut self.live[node].ended);
+        self.out.extend(ended.iter().filter_map(Run::end));
     }
 
     fn fire(&mut self, i: usize, now: i64, group: u32, value: f64) {
@@ -301,7 +292,7 @@ impl Correlator {
         self.fires += 1;
         let live = &mut self.live[i];
         live.counts.fires += 1;
-        live.runs.insert(group, Run { fire: id, hits: 0, last: now });
+        live.runs.insert(group, Run::new(id));
         let (hits, first, last, contributions) = live.window(group, self.limits.contributions);
         let key: Vec<String> =
             text::iter(live.key(group)).map(|t| t.map_or_else(String::new, |t| t.into_owned())).collect();
