@@ -4,7 +4,7 @@
 //! its chunk: the file header's counts are not believed, and every chunk is tried.
 //!
 //! Records are read by a straight walk (`walk.rs`) that makes no text. What it does not understand, and
-//! everything for a sink that wants the text of events, goes through the full parser of the `evtx` crate
+//! everything for a sink that wants the text of every event, goes through the full parser of the `evtx` crate
 //! and the recognition of its JSON. Both give the same events.
 
 mod binxml;
@@ -23,13 +23,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evtx::{EvtxChunkData, ParserSettings};
-use tercel_ir::Name;
 
 use super::Run;
 use crate::json::scan_object;
 use crate::layout::{EventText, LaidOut};
 use crate::problem::{Place, ProblemKind, Problems};
-use crate::shape::{Origin, Recogniser, Shape};
+use crate::shape::{Origin, Shape};
 use crate::value::{Field, RawValue, recycle};
 use frame::{Frame, Frames, Next};
 use values::Arena;
@@ -43,57 +42,11 @@ const ROOM: usize = 256 << 10;
 /// Reads a log. The number of a record is its event record id.
 pub(crate) fn read(run: &mut Run<'_, '_>, source: Box<dyn Read + '_>) -> io::Result<()> {
     let mut walker = run.recogniser.take_walker();
-    let mut out = Events { run, room: Vec::new(), fields: Vec::new(), pool: Vec::new() };
+    let walks = !run.wants_text || run.sink.by_layout().is_some();
+    let mut out = Events { run, walks, room: Vec::new(), fields: Vec::new(), values: Vec::new() };
     let outcome = chunks(&mut out, &mut walker, source);
     out.run.recogniser.put_walker(walker);
     outcome
-}
-
-/// What [`feed`] pushes into: a sink by layouts, and a way for records that must be recognised as JSON.
-pub(crate) trait Feed {
-    /// As [`crate::LayoutSink::layout`]; called once for each layout as long as the walker lives.
-    fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize>;
-    /// As [`crate::LayoutSink::event`].
-    fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()>;
-    /// A record that was not walked: its JSON, of which `fields` are the fields, to be recognised and laid
-    /// out like a line of JSON (the recogniser counts it).
-    fn json<'a>(
-        &mut self,
-        recogniser: &mut Recogniser<'_>,
-        record: i64,
-        text: &'a str,
-        fields: &mut Vec<Field<'a>>,
-    ) -> ControlFlow<()>;
-    /// Called now and then; `Break` ends the reading.
-    fn tell(&mut self, recogniser: &Recogniser<'_>) -> ControlFlow<()>;
-}
-
-/// Reads a log into a sink by layouts.
-///
-/// `walker` belongs to the sink: it remembers the numbers that the sink gave to layouts, over all files.
-/// Events are counted by the recogniser, those of layouts that the sink does not want as well; problems are
-/// reported as when reading otherwise. Broken-off streams are the caller's to report.
-///
-/// # Errors
-/// The source cannot be read further; what came before was delivered.
-#[allow(dead_code)] // Its caller is the feeding of rule sets.
-pub(crate) fn feed(
-    recogniser: &mut Recogniser<'_>,
-    problems: &mut Problems,
-    walker: &mut Walker,
-    out: &mut dyn Feed,
-    source: Box<dyn Read + '_>,
-) -> io::Result<()> {
-    let mut out = Layouts {
-        recogniser,
-        problems,
-        feed: out,
-        room: Vec::new(),
-        values: Vec::new(),
-        pool: Vec::new(),
-        seen: 0,
-    };
-    chunks(&mut out, walker, source)
 }
 
 /// Where records go.
@@ -288,45 +241,64 @@ fn text_of(data: &[u8], frame: &Frame, settings: &Arc<ParserSettings>, out: &mut
     }
 }
 
-/// Records as events of a sink by fields.
+/// Records as events of a sink: by layout, if it is such a sink.
 struct Events<'r, 'x, 's> {
     run: &'r mut Run<'x, 's>,
+    walks: bool,
     room: Vec<u8>,
     fields: Vec<Field<'static>>,
-    pool: Vec<RawValue<'static>>,
+    values: Vec<RawValue<'static>>,
 }
 
 impl Records for Events<'_, '_, '_> {
     fn walks(&self) -> bool {
-        !self.run.wants_text
+        self.walks
     }
 
     fn walk(&mut self, walker: &mut Walker, chunk: &[u8], frame: &Frame) -> Option<ControlFlow<()>> {
         let run = &mut *self.run;
-        let located =
-            walker.locate(chunk, frame.xml.start, frame.xml.end, run.recogniser, &mut |_, _| None)?;
-        let layout = &walker.layouts[located.layout];
-        if !run.sink.wants(&layout.table) {
+        let located = walker.locate(chunk, frame.xml.start, frame.xml.end, run.recogniser)?;
+        let layout = &mut walker.layouts[located.layout];
+        let wanted = match run.sink.by_layout() {
+            Some(sink) => {
+                if layout.generation != Some(sink.generation()) {
+                    layout.number = sink.layout(&layout.table, layout.distinct_names());
+                    // Announcing may begin a new one.
+                    layout.generation = Some(sink.generation());
+                }
+                layout.number.is_some()
+            }
+            None => run.sink.wants(&layout.table),
+        };
+        if !wanted {
             run.recogniser.count_rows(&layout.table, Shape::EventLog, 1);
             return Some(run.step());
         }
+        let layout = &walker.layouts[located.layout];
         if self.room.is_empty() {
             self.room.resize(ROOM, 0);
         }
         let mut arena = Arena::new(&mut self.room);
-        let mut values = recycle_values(std::mem::take(&mut self.pool));
-        let mut fields = recycle(std::mem::take(&mut self.fields));
+        let mut values = recycle_values(std::mem::take(&mut self.values));
         let found = walker.fill(&located, chunk, &mut arena, &mut values);
+        let mut fields = recycle(std::mem::take(&mut self.fields));
         let flow = found.map(|found| {
             run.recogniser.count_rows(&layout.table, Shape::EventLog, 1);
+            run.step()?;
+            let record = found.record.unwrap_or(frame.id.cast_signed());
+            if let Some(sink) = run.sink.by_layout() {
+                let times = layout.times(found.time, &values);
+                layout.keep_distinct(&mut values);
+                let text = |out: &mut String| text_of(chunk, frame, &settings(), out);
+                let event = LaidOut { values: &values, times, record, text: EventText::Lazy(&text) };
+                return layout.number.map_or(ControlFlow::Continue(()), |n| sink.event(n, &event));
+            }
             fields.extend(layout.names.iter().zip(&values).map(|(n, v)| Field::new(&**n, *v)));
             let (source, stem) = (run.source.clone(), run.stem.clone());
-            let record = found.record.unwrap_or(frame.id.cast_signed());
             let origin = Origin { source: &source, stem: &stem, record, text: None };
-            run.step()?;
             run.recogniser.push_windows(&origin, &layout.table, &fields, Some(found.time), run.sink)
         });
-        self.pool = recycle_values(values);
+        self.values = recycle_values(values);
         self.fields = recycle(fields);
         flow
     }
@@ -346,88 +318,6 @@ impl Records for Events<'_, '_, '_> {
 
     fn problems(&mut self) -> &mut Problems {
         self.run.problems
-    }
-}
-
-/// Records as events of a sink by layouts.
-struct Layouts<'r, 's> {
-    recogniser: &'r mut Recogniser<'s>,
-    problems: &'r mut Problems,
-    feed: &'r mut dyn Feed,
-    room: Vec<u8>,
-    values: Vec<RawValue<'static>>,
-    pool: Vec<Field<'static>>,
-    seen: u32,
-}
-
-impl Records for Layouts<'_, '_> {
-    fn walks(&self) -> bool {
-        true
-    }
-
-    fn walk(&mut self, walker: &mut Walker, chunk: &[u8], frame: &Frame) -> Option<ControlFlow<()>> {
-        let feed = &mut *self.feed;
-        let located =
-            walker.locate(chunk, frame.xml.start, frame.xml.end, self.recogniser, &mut |t, n| {
-                feed.layout(t, n)
-            })?;
-        let layout = &walker.layouts[located.layout];
-        self.seen = self.seen.wrapping_add(1);
-        let now_and_then = self.seen.is_multiple_of(1024);
-        let mut flow = ControlFlow::Continue(());
-        if let Some(number) = layout.number {
-            if self.room.is_empty() {
-                self.room.resize(ROOM, 0);
-            }
-            let mut arena = Arena::new(&mut self.room);
-            let mut values = recycle_values(std::mem::take(&mut self.values));
-            let found = walker.fill(&located, chunk, &mut arena, &mut values);
-            let delivered = found.map(|found| {
-                self.recogniser.count_rows(&layout.table, Shape::EventLog, 1);
-                let get = |i: Option<usize>| i.and_then(|i| values.get(i)).copied();
-                let utc = get(layout.utc).unwrap_or(RawValue::Null);
-                let times = match get(layout.time) {
-                    Some(chosen) => [chosen, found.time],
-                    None => [found.time, utc],
-                };
-                let text = |out: &mut String| text_of(chunk, frame, &settings(), out);
-                let event = LaidOut {
-                    values: &values,
-                    times,
-                    record: found.record.unwrap_or(frame.id.cast_signed()),
-                    text: EventText::Lazy(&text),
-                };
-                feed.event(number, &event)
-            });
-            self.values = recycle_values(values);
-            flow = delivered?;
-        } else {
-            self.recogniser.count_rows(&layout.table, Shape::EventLog, 1);
-        }
-        if now_and_then && flow.is_continue() {
-            flow = feed.tell(self.recogniser);
-        }
-        Some(flow)
-    }
-
-    fn json(&mut self, id: u64, text: &str) -> ControlFlow<()> {
-        let mut fields = recycle(std::mem::take(&mut self.pool));
-        let flow = match scan_object(text, 0, &mut fields) {
-            Ok(_) => {
-                let record = written_id(text).unwrap_or(id.cast_signed());
-                self.feed.json(self.recogniser, record, text, &mut fields)
-            }
-            Err(e) => {
-                self.problems.add(ProblemKind::BadRecord, Some(Place::Record(id)), || e.message(text));
-                ControlFlow::Continue(())
-            }
-        };
-        self.pool = recycle(fields);
-        flow
-    }
-
-    fn problems(&mut self) -> &mut Problems {
-        self.problems
     }
 }
 

@@ -80,8 +80,8 @@ impl Writer<'_> {
             '\u{c}' => self.bytes(b"\\f"),
             c if c < ' ' => {
                 self.bytes(b"\\u00")?;
-                self.byte(LOWER[c as usize >> 4])?;
-                self.byte(LOWER[c as usize & 15])
+                self.byte(UPPER[c as usize >> 4])?;
+                self.byte(UPPER[c as usize & 15])
             }
             c => self.bytes(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }

@@ -71,12 +71,53 @@ struct Key {
 pub(super) struct Layout {
     pub table: Name,
     pub names: Vec<Name>,
+    /// Where names are repeated: the distinct ones, and their places.
+    distinct: Option<(Vec<Name>, Vec<usize>)>,
     /// The field that gives the time, if one was named.
-    pub time: Option<usize>,
+    time: Option<usize>,
     /// Sysmon's own time.
-    pub utc: Option<usize>,
-    /// What a sink calls the layout.
+    utc: Option<usize>,
+    /// What a sink by layouts calls it, and in which of its generations.
     pub number: Option<usize>,
+    pub generation: Option<u64>,
+}
+
+impl Layout {
+    fn new(table: Name, names: Vec<Name>, log: Log, time_field: Option<&str>) -> Layout {
+        let position = |name: &str| names.iter().position(|n| &**n == name);
+        let (time, utc) =
+            (time_field.and_then(position), if log == Log::Sysmon { position("UtcTime") } else { None });
+        let firsts: Vec<usize> = (0..names.len()).filter(|i| position(&names[*i]) == Some(*i)).collect();
+        let distinct = (firsts.len() < names.len())
+            .then(|| (firsts.iter().map(|i| names[*i].clone()).collect(), firsts));
+        Layout { table, names, distinct, time, utc, number: None, generation: None }
+    }
+
+    pub fn distinct_names(&self) -> &[Name] {
+        self.distinct.as_ref().map_or(&self.names, |(names, _)| names)
+    }
+
+    /// Leaves the first value of each name.
+    #[inline]
+    pub fn keep_distinct(&self, values: &mut Vec<RawValue<'_>>) {
+        if let Some((_, places)) = &self.distinct {
+            for (to, from) in places.iter().enumerate() {
+                // Places rise, so that nothing is overwritten before it is moved.
+                values[to] = values[*from];
+            }
+            values.truncate(places.len());
+        }
+    }
+
+    /// Where the time of an event may stand, best first (as the recogniser decides for other carriers).
+    #[inline]
+    pub fn times<'r>(&self, record: RawValue<'r>, values: &[RawValue<'r>]) -> [RawValue<'r>; 2] {
+        let get = |i: Option<usize>| i.and_then(|i| values.get(i)).copied();
+        match get(self.time) {
+            Some(chosen) => [chosen, record],
+            None => [record, get(self.utc).unwrap_or(RawValue::Null)],
+        }
+    }
 }
 
 /// A record that was found to be walkable.
@@ -198,11 +239,10 @@ impl Walker {
         start: usize,
         end: usize,
         recogniser: &Recogniser<'_>,
-        announce: &mut dyn FnMut(&Name, &[Name]) -> Option<usize>,
     ) -> Option<Located> {
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
-        let located = self.locate_in(chunk, start, end, &mut slots, recogniser, announce);
+        let located = self.locate_in(chunk, start, end, &mut slots, recogniser);
         self.slots = slots;
         located
     }
@@ -214,7 +254,6 @@ impl Walker {
         end: usize,
         slots: &mut Vec<Slot>,
         recogniser: &Recogniser<'_>,
-        announce: &mut dyn FnMut(&Name, &[Name]) -> Option<usize>,
     ) -> Option<Located> {
         let outer = binxml::instance(chunk, start, end, slots)?;
         let mut plans = [self.plan(chunk, outer.definition)?, NONE, NONE];
@@ -276,7 +315,7 @@ impl Walker {
             _ => {
                 let layout = match self.keys.get(&key) {
                     Some(layout) => *layout,
-                    None => self.lay_out(key, recogniser, announce)?,
+                    None => self.lay_out(key, recogniser)?,
                 };
                 self.last = Some((key, layout));
                 layout
@@ -317,12 +356,7 @@ impl Walker {
 
     /// Lays out events of a kind not seen before.
     #[cold]
-    fn lay_out(
-        &mut self,
-        key: Key,
-        recogniser: &Recogniser<'_>,
-        announce: &mut dyn FnMut(&Name, &[Name]) -> Option<usize>,
-    ) -> Option<usize> {
+    fn lay_out(&mut self, key: Key, recogniser: &Recogniser<'_>) -> Option<usize> {
         let Root::Event { system, parts } = &self.plans[key.plans[0] as usize].root else { return None };
         // See `data`.
         if key.plans[1] != NONE && parts.iter().any(|p| matches!(p, Part::Data(_))) {
@@ -345,14 +379,8 @@ impl Walker {
                 if self.layouts.len() >= MAX_LAYOUTS {
                     return None;
                 }
-                let position = |name: &str| known.1.iter().position(|n| &**n == name);
-                self.layouts.push(Layout {
-                    table: known.0.clone(),
-                    names: known.1.clone(),
-                    time: recogniser.time_field().and_then(position),
-                    utc: if key.log == Log::Sysmon { position("UtcTime") } else { None },
-                    number: announce(&known.0, &known.1),
-                });
+                let (table, names) = known.clone();
+                self.layouts.push(Layout::new(table, names, key.log, recogniser.time_field()));
                 self.by_names.insert(known, self.layouts.len() - 1);
                 self.layouts.len() - 1
             }
