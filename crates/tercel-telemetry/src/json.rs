@@ -5,6 +5,7 @@
 //! are let through: sensors write them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::value::{Field, RawValue, unescape};
 
@@ -139,6 +140,48 @@ pub fn scan_value(text: &str, at: usize) -> Result<(RawValue<'_>, usize), ScanEr
         Some(_) => unexpected(at, "a value"),
         None => Err(ScanError::Incomplete),
     }
+}
+
+/// The end of the object or array at `at`.
+///
+/// # Errors
+/// See [`ScanError`].
+pub(crate) fn nested_end(bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+    nested(bytes, at)
+}
+
+/// The end of the number at `at`; `None` if there is none.
+pub(crate) fn number_end(bytes: &[u8], at: usize) -> Option<usize> {
+    number(bytes, at).ok()
+}
+
+/// An object taken apart.
+pub(crate) struct Pieces<'a> {
+    /// What stands before each value: keys with all punctuation.
+    pub before: Vec<Range<usize>>,
+    pub names: Vec<Cow<'a, str>>,
+    /// Where the object ends.
+    pub end: usize,
+}
+
+/// Takes the object at `at` apart. `None`: it is none, or there is white space before its closing bracket.
+pub(crate) fn object_pieces(text: &str, at: usize) -> Option<Pieces<'_>> {
+    let mut fields = Vec::new();
+    let end = scan_object(text, at, &mut fields).ok()?;
+    let b = text.as_bytes();
+    let mut before = Vec::with_capacity(fields.len());
+    let mut from = at;
+    for _ in &fields {
+        // The scan has seen that everything is where it must be. The first piece begins with the opening
+        // bracket, the others with a comma.
+        let name = skip_space(b, skip_space(b, from) + 1);
+        let colon = skip_space(b, string(b, name).ok()?.2);
+        let value = skip_space(b, colon + 1);
+        before.push(from..value);
+        from = scan_value(text, value).ok()?.1;
+    }
+    let names = fields.into_iter().map(|f| f.name).collect();
+    (from + 1 == end).then_some(Pieces { before, names, end })
 }
 
 /// The elements of an array text, each raw; stops at the first error (the text was scanned before).

@@ -92,6 +92,12 @@ impl<'w, S: LayoutSink> Layouts<'w, S> {
         self.sink.layout(table, names)
     }
 
+    /// How often all layouts were forgotten.
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Begins a file, or a part of one.
     pub fn begin(&mut self, source: &Name) {
         self.broke = false;

@@ -3,7 +3,10 @@
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
-use super::adapter::Layouts;
+use super::adapter::{Layouts, recycle_values};
+use super::fast::{Fast, Outcome, ROOM};
+use super::simd::REACH;
+use super::walk::Way;
 use crate::input::InputFile;
 use crate::layout::LayoutSink;
 use crate::options::ReadOptions;
@@ -11,13 +14,10 @@ use crate::problem::{Place, ProblemKind, Problems};
 use crate::progress::Progress;
 use crate::read::{Run, broken_off, json};
 use crate::shape::Recogniser;
-use crate::value::Field;
+use crate::value::{Field, RawValue};
 
 /// What is read at a time, at least.
 const STEP: usize = 256 << 10;
-
-/// Bytes behind the data that may be looked at, so that wide loads need no care near the end.
-pub(super) const PAD: usize = 64;
 
 /// What reading lines needs, besides the bytes.
 pub(super) struct Context<'x, 's, S> {
@@ -30,7 +30,6 @@ pub(super) struct Context<'x, 's, S> {
 }
 
 /// A window onto a file of lines.
-#[derive(Default)]
 pub(super) struct Lines {
     buf: Vec<u8>,
     /// What of it is not worked on yet.
@@ -41,9 +40,25 @@ pub(super) struct Lines {
     eof: bool,
     error: Option<io::Error>,
     pool: Vec<Field<'static>>,
+    values: Vec<RawValue<'static>>,
+    fast: Fast,
 }
 
 impl Lines {
+    pub fn new(way: Way) -> Lines {
+        Lines {
+            buf: Vec::new(),
+            start: 0,
+            end: 0,
+            base: 0,
+            eof: false,
+            error: None,
+            pool: Vec::new(),
+            values: Vec::new(),
+            fast: Fast::new(way),
+        }
+    }
+
     /// Begins a new source.
     pub fn open(&mut self) {
         (self.start, self.end, self.base, self.eof, self.error) = (0, 0, 0, false, None);
@@ -62,8 +77,8 @@ impl Lines {
             self.end -= self.start;
             self.start = 0;
         }
-        if self.buf.len() < goal + PAD {
-            self.buf.resize(goal + PAD, 0);
+        if self.buf.len() < goal + REACH {
+            self.buf.resize(goal + REACH, 0);
         }
         let had = self.end;
         while self.end < goal && !self.eof {
@@ -118,6 +133,7 @@ impl Lines {
     ) -> u64 {
         let limit = cx.options.max_record;
         let mut told = cx.recogniser.events();
+        self.fast.begin(&cx.file.stem);
         while self.at() < until {
             // Whole lines; at the very end what is left is one, too.
             let whole = if self.eof {
@@ -127,16 +143,13 @@ impl Lines {
                     .map_or(self.start, |i| self.start + i + 1)
             };
             let stop = usize::try_from(until.saturating_sub(self.base)).unwrap_or(usize::MAX);
-            while self.start < whole.min(stop) {
-                let flow = self.line(cx, whole, number);
-                number += 1;
-                if flow.is_break() {
-                    cx.progress.add_events(cx.recogniser.events() - told);
-                    return number;
-                }
-            }
+            let flow = self.block(cx, whole, whole.min(stop), &mut number);
+            self.fast.settle_counts(cx.recogniser);
             cx.progress.add_events(cx.recogniser.events() - told);
             told = cx.recogniser.events();
+            if flow.is_break() {
+                return number;
+            }
             if self.eof || self.at() >= until || cx.progress.is_cancelled() {
                 break;
             }
@@ -158,37 +171,68 @@ impl Lines {
         number
     }
 
-    /// One line, of those that end before `whole`.
-    fn line<S: LayoutSink>(
+    /// The lines that begin before `stop`, of those that end before `whole`.
+    fn block<S: LayoutSink>(
         &mut self,
         cx: &mut Context<'_, '_, S>,
         whole: usize,
-        number: u64,
+        stop: usize,
+        number: &mut u64,
     ) -> ControlFlow<()> {
-        let at = self.start;
-        let (end, next) = match memchr::memchr(b'\n', &self.buf[at..whole]) {
-            Some(i) => (at + i, at + i + 1),
-            None => (whole, whole),
-        };
-        self.start = next;
-        if end - at > cx.options.max_record {
-            too_long(cx, number);
-            return ControlFlow::Continue(());
+        let limit = cx.options.max_record;
+        let buf = &self.buf[..];
+        let mut values = recycle_values(std::mem::take(&mut self.values));
+        values.resize(ROOM, RawValue::Null);
+        let mut flow = ControlFlow::Continue(());
+        let mut at = self.start;
+        // The very last line may have no end; it is read in the ordinary way.
+        let walkable = if whole > 0 && buf[whole - 1] == b'\n' { stop } else { 0 };
+        while at < stop && flow.is_continue() {
+            let fast = if at < walkable {
+                self.fast.line(buf, at, *number, &mut values, limit, cx.recogniser, cx.layouts)
+            } else {
+                Outcome::Ordinary
+            };
+            match fast {
+                Outcome::Done(next, f) => {
+                    at = next;
+                    flow = f;
+                }
+                Outcome::Ordinary => {
+                    let (end, next) = match memchr::memchr(b'\n', &buf[at..whole]) {
+                        Some(i) => (at + i, at + i + 1),
+                        None => (whole, whole),
+                    };
+                    flow = slow_line(cx, &buf[at..end], *number, next == end, &mut self.pool);
+                    self.fast.learn(&buf[at..end], cx.recogniser);
+                    at = next;
+                }
+            }
+            *number += 1;
         }
-        let mut run = Run::new(
-            cx.recogniser,
-            cx.layouts,
-            cx.problems,
-            cx.options,
-            None,
-            cx.file.name.clone(),
-            cx.file.stem.clone(),
-        );
-        let pool = std::mem::take(&mut self.pool);
-        let (flow, pool) = json::line(&mut run, &self.buf[at..end], number, next == end, pool);
-        self.pool = pool;
+        self.start = at;
+        self.values = recycle_values(values);
         flow
     }
+}
+
+/// One line, in the ordinary way.
+fn slow_line<S: LayoutSink>(
+    cx: &mut Context<'_, '_, S>,
+    line: &[u8],
+    number: u64,
+    last: bool,
+    pool: &mut Vec<Field<'static>>,
+) -> ControlFlow<()> {
+    if line.len() > cx.options.max_record {
+        too_long(cx, number);
+        return ControlFlow::Continue(());
+    }
+    let (source, stem) = (cx.file.name.clone(), cx.file.stem.clone());
+    let mut run = Run::new(cx.recogniser, cx.layouts, cx.problems, cx.options, None, source, stem);
+    let flow;
+    (flow, *pool) = json::line(&mut run, line, number, last, std::mem::take(pool));
+    flow
 }
 
 fn too_long<S>(cx: &mut Context<'_, '_, S>, number: u64) {

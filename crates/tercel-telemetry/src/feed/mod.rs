@@ -5,10 +5,13 @@
 //! delivered in order.
 
 mod adapter;
+mod fast;
 mod lines;
 mod order;
+mod simd;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -29,6 +32,7 @@ use crate::shape::Recogniser;
 use adapter::Layouts;
 use lines::{Context, Lines};
 use order::Starts;
+use walk::Way;
 
 /// What is read and worked on at a time, of a large file.
 const PART_BYTES: u64 = 2 << 20;
@@ -63,17 +67,19 @@ impl Inputs {
         deliver: &mut dyn FnMut(S::Out) -> ControlFlow<()>,
         progress: &Progress,
     ) -> (Vec<S>, ReadStats) {
-        self.feed_in_parts(schemas, make, deliver, progress, PART_BYTES)
+        let way = Way::all().pop().unwrap_or(Way::Portable);
+        self.feed_in_parts(schemas, make, deliver, progress, PART_BYTES, way)
     }
 
-    /// [`Inputs::feed`], with parts of about so many bytes.
-    pub(crate) fn feed_in_parts<S: LayoutSink + Send>(
+    /// [`Inputs::feed`], with parts of about so many bytes, walking in this way.
+    fn feed_in_parts<S: LayoutSink + Send>(
         &self,
         schemas: &Schemas,
         make: &(dyn Fn() -> S + Sync),
         deliver: &mut dyn FnMut(S::Out) -> ControlFlow<()>,
         progress: &Progress,
         part: u64,
+        way: Way,
     ) -> (Vec<S>, ReadStats) {
         let mut stats = ReadStats { problems: self.problems.clone(), ..ReadStats::default() };
         let before = progress.bytes();
@@ -90,7 +96,7 @@ impl Inputs {
             alone: threads == 1,
             recogniser: Recogniser::new(schemas, self.options.time_field.as_deref()),
             layouts: Layouts::new(make(), &stop),
-            lines: Lines::default(),
+            lines: Lines::new(way),
         };
         // Takes what came of a unit.
         let mut last_file = None;

@@ -18,7 +18,7 @@ pub struct Tables {
 }
 
 /// Preferred where the columns of a row fit several.
-const FIRST: [&str; 7] = [
+pub(super) const FIRST: [&str; 7] = [
     "DeviceNetworkEvents",
     "DeviceProcessEvents",
     "DeviceFileEvents",
@@ -63,7 +63,7 @@ impl Tables {
 }
 
 /// Action types that only one table has.
-fn by_action(action: &str) -> Option<&'static str> {
+pub(super) fn by_action(action: &str) -> Option<&'static str> {
     Some(match action {
         "ConnectionSuccess"
         | "ConnectionFailed"

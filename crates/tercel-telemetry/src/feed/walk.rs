@@ -1,0 +1,375 @@
+//! The walk over a line of JSON whose keys are foreseen.
+//!
+//! Carriers write the same keys in the same order again and again. The texts between the values, keys with
+//! all their punctuation, are kept as the edges of a tree; at its nodes hang values. A line is one way
+//! through the tree: at each node the bytes that follow are compared with the edges, so that no key is
+//! looked for, hashed or looked up. What can be said of an event from its keys alone is kept at the end of
+//! the way. A line that leaves the tree is read in the ordinary way, and may then become a way of its own.
+
+use std::ops::Range;
+
+use super::simd::{Classes, Portable, REACH, Vector, escaped};
+use crate::json;
+use crate::value::RawValue;
+
+/// No node, no end.
+const NONE: u32 = u32::MAX;
+/// Nodes at most: 64 bytes each.
+const MAX_NODES: usize = 1 << 15;
+/// Edges out of one node, because they are tried one after another.
+const MAX_EDGES: usize = 32;
+/// Values of a line at most.
+pub(super) const MAX_VALUES: usize = 512;
+/// The longest text between values.
+const MAX_PIECE: usize = 1024;
+
+/// A value, and the text before it.
+#[repr(align(64))]
+#[derive(Clone)]
+struct Node {
+    /// The first bytes of the text before the value.
+    head: [u8; 32],
+    /// One bit for each of them, from the bottom.
+    mask: u32,
+    /// How long the whole text is.
+    len: u32,
+    /// Place of the rest of a long text.
+    tail: u32,
+    /// The first of the values that may come next; each knows the next choice.
+    child: u32,
+    other: u32,
+    /// What is known of an object that ends after this value.
+    end: u32,
+}
+
+/// A line that was walked to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Walked {
+    /// Behind the object.
+    pub object: usize,
+    /// Behind the line.
+    pub line: usize,
+    /// What [`Tree::insert`] was given.
+    pub end: u32,
+}
+
+/// The keys that are foreseen.
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+    tails: Vec<Box<[u8]>>,
+    way: Way,
+}
+
+/// Which implementation suits the processor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Way {
+    /// Every implementation that runs here; the best is the last.
+    pub fn all() -> Vec<Way> {
+        let mut ways = vec![Way::Portable];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
+        {
+            ways.push(Way::Avx2);
+            if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
+                ways.push(Way::Avx512);
+            }
+        }
+        ways
+    }
+}
+
+impl Tree {
+    /// An empty tree.
+    pub fn new(way: Way) -> Tree {
+        let mut tree = Tree { nodes: Vec::new(), tails: Vec::new(), way };
+        tree.clear();
+        tree
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.nodes.clear();
+        self.tails.clear();
+        self.nodes.push(Node {
+            head: [0; 32],
+            mask: 0,
+            len: 0,
+            tail: NONE,
+            child: NONE,
+            other: NONE,
+            end: NONE,
+        });
+    }
+
+    /// Walks the line that begins at `at`. Its values are put at the beginning of `values`, of which there
+    /// must be [`MAX_VALUES`]. `None`: it is not foreseen, not valid, or too near to the end of `buf`,
+    /// behind which there must be [`REACH`] bytes of anything.
+    #[inline]
+    pub fn walk<'a>(&mut self, buf: &'a [u8], at: usize, values: &mut [RawValue<'a>]) -> Option<Walked> {
+        match self.way {
+            Way::Portable => self.walk_portable(buf, at, values),
+            // SAFETY: this way was chosen because the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Way::Avx2 => unsafe { self.walk_avx2(buf, at, values) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Way::Avx512 => unsafe { self.walk_avx512(buf, at, values) },
+        }
+    }
+
+    fn walk_portable<'a>(&mut self, buf: &'a [u8], at: usize, values: &mut [RawValue<'a>]) -> Option<Walked> {
+        // SAFETY: the portable implementation needs no feature.
+        unsafe { self.walk_by::<Portable>(buf, at, values) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    unsafe fn walk_avx2<'a>(
+        &mut self,
+        buf: &'a [u8],
+        at: usize,
+        values: &mut [RawValue<'a>],
+    ) -> Option<Walked> {
+        // SAFETY: this function has the features.
+        unsafe { self.walk_by::<super::simd::Avx2>(buf, at, values) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+    unsafe fn walk_avx512<'a>(
+        &mut self,
+        buf: &'a [u8],
+        at: usize,
+        values: &mut [RawValue<'a>],
+    ) -> Option<Walked> {
+        // SAFETY: this function has the features.
+        unsafe { self.walk_by::<super::simd::Avx512>(buf, at, values) }
+    }
+
+    /// # Safety
+    /// The processor must have the features of `V`.
+    #[inline(always)]
+    unsafe fn walk_by<'a, V: Vector>(
+        &mut self,
+        buf: &'a [u8],
+        at: usize,
+        values: &mut [RawValue<'a>],
+    ) -> Option<Walked> {
+        let mut node = 0;
+        let mut p = at;
+        let mut n = 0;
+        loop {
+            let bytes = reach(buf, p)?;
+            let first = self.nodes[node].child;
+            let mut next = first;
+            let mut before = NONE;
+            let found = loop {
+                let Some(child) = self.nodes.get(next as usize) else { break false };
+                // SAFETY: the caller vouches for the features.
+                if unsafe { V::same(bytes, &child.head, child.mask) }
+                    && (child.len <= 32 || self.tail_is(child, buf, p))
+                {
+                    break true;
+                }
+                before = next;
+                next = child.other;
+            };
+            if !found {
+                let end = self.nodes[node].end;
+                if end == NONE || bytes[0] != b'}' {
+                    return None;
+                }
+                let line = match bytes[1] {
+                    b'\n' => p + 2,
+                    b'\r' if bytes[2] == b'\n' => p + 3,
+                    _ => return None,
+                };
+                return Some(Walked { object: p + 1, line, end });
+            }
+            if before != NONE {
+                // What was met last is likely to be met again: it moves to the front.
+                self.nodes[before as usize].other = self.nodes[next as usize].other;
+                self.nodes[next as usize].other = first;
+                self.nodes[node].child = next;
+            }
+            node = next as usize;
+            p += self.nodes[node].len as usize;
+            // SAFETY: the caller vouches for the features.
+            let (value, after) = unsafe { value::<V>(buf, p)? };
+            *values.get_mut(n)? = value;
+            n += 1;
+            p = after;
+        }
+    }
+
+    #[cold]
+    fn tail_is(&self, node: &Node, buf: &[u8], at: usize) -> bool {
+        let tail = &self.tails[node.tail as usize];
+        buf.get(at + 32..at + 32 + tail.len()) == Some(tail)
+    }
+
+    /// Adds the way of a line that is one object: the texts before its values, in order. `false`: there is
+    /// no room.
+    pub fn insert(&mut self, line: &[u8], before: &[Range<usize>], end: u32) -> bool {
+        if before.len() > MAX_VALUES || before.iter().any(|r| r.len() > MAX_PIECE) {
+            return false;
+        }
+        let mut node = 0;
+        for piece in before.iter().map(|r| &line[r.clone()]) {
+            let (head, tail) = piece.split_at(piece.len().min(32));
+            let mut edges = 0;
+            let mut next = self.nodes[node].child;
+            while let Some(child) = self.nodes.get(next as usize) {
+                let same = child.len as usize == piece.len()
+                    && child.head[..head.len()] == *head
+                    && (tail.is_empty() || *self.tails[child.tail as usize] == *tail);
+                if same {
+                    break;
+                }
+                edges += 1;
+                next = child.other;
+            }
+            if next == NONE {
+                if edges >= MAX_EDGES || self.nodes.len() >= MAX_NODES {
+                    return false;
+                }
+                let mut new = Node {
+                    head: [0; 32],
+                    mask: if head.len() == 32 { u32::MAX } else { (1 << head.len()) - 1 },
+                    len: piece.len() as u32,
+                    tail: NONE,
+                    child: NONE,
+                    other: self.nodes[node].child,
+                    end: NONE,
+                };
+                new.head[..head.len()].copy_from_slice(head);
+                if !tail.is_empty() {
+                    new.tail = self.tails.len() as u32;
+                    self.tails.push(tail.into());
+                }
+                next = self.nodes.len() as u32;
+                self.nodes.push(new);
+                self.nodes[node].child = next;
+            }
+            node = next as usize;
+        }
+        self.nodes[node].end = end;
+        true
+    }
+}
+
+/// The bytes at a place, if there are enough of them.
+#[inline(always)]
+fn reach(buf: &[u8], at: usize) -> Option<&[u8; REACH]> {
+    buf.get(at..)?.first_chunk()
+}
+
+/// The value at `p`, and where it ends.
+///
+/// # Safety
+/// The processor must have the features of `V`.
+#[inline(always)]
+unsafe fn value<'a, V: Vector>(buf: &'a [u8], p: usize) -> Option<(RawValue<'a>, usize)> {
+    let bytes = reach(buf, p)?;
+    match bytes[0] {
+        b'"' => {
+            // SAFETY: the caller vouches for the features.
+            let (end, escaped, ascii) = unsafe { string::<V>(buf, p + 1)? };
+            let body = buf.get(p + 1..end)?;
+            let body = if ascii {
+                // SAFETY: all bytes of it were seen to be ASCII.
+                unsafe { std::str::from_utf8_unchecked(body) }
+            } else {
+                std::str::from_utf8(body).ok()?
+            };
+            Some((RawValue::Str { body, escaped }, end + 1))
+        }
+        b'0'..=b'9' | b'-' => {
+            let sign = usize::from(bytes[0] == b'-');
+            // SAFETY: the caller vouches for the features.
+            let other = unsafe { V::no_digit(bytes) } & !(sign as u64);
+            let end = other.trailing_zeros() as usize;
+            let plain =
+                other != 0 && end > sign && end < V::WIDTH && !matches!(bytes[end], b'.' | b'e' | b'E');
+            if plain {
+                // SAFETY: the range has digits only, and a sign perhaps.
+                let text = unsafe { std::str::from_utf8_unchecked(buf.get(p..p + end)?) };
+                return Some((RawValue::Number(text), p + end));
+            }
+            let end = json::number_end(buf, p)?;
+            Some((RawValue::Number(std::str::from_utf8(buf.get(p..end)?).ok()?), end))
+        }
+        b't' if bytes.starts_with(b"true") => Some((RawValue::Bool(true), p + 4)),
+        b'f' if bytes.starts_with(b"false") => Some((RawValue::Bool(false), p + 5)),
+        b'n' if bytes.starts_with(b"null") => Some((RawValue::Null, p + 4)),
+        b'[' | b'{' => nested(buf, p),
+        _ => None,
+    }
+}
+
+/// An object or array, if it ends on this line.
+fn nested(buf: &[u8], p: usize) -> Option<(RawValue<'_>, usize)> {
+    // Most are short. What is looked at grows with what is found, so that many brackets that are never
+    // closed cost no more than their line.
+    let mut look = 128;
+    loop {
+        let near = &buf[p..buf.len().min(p + look)];
+        let line = memchr::memchr(b'\n', near).unwrap_or(near.len());
+        match json::nested_end(&near[..line], 0) {
+            Ok(n) => {
+                let text = std::str::from_utf8(&near[..n]).ok()?;
+                return Some((RawValue::Json(text), p + n));
+            }
+            Err(json::ScanError::Incomplete) if line == near.len() && p + look < buf.len() => look *= 8,
+            Err(_) => return None,
+        }
+    }
+}
+
+/// The end of a string's inside that begins at `p`, whether it has escapes, and whether it is all ASCII.
+/// `None`: the line ends before.
+///
+/// # Safety
+/// The processor must have the features of `V`.
+#[inline(always)]
+unsafe fn string<V: Vector>(buf: &[u8], mut p: usize) -> Option<(usize, bool, bool)> {
+    let mut carry = 0;
+    let mut escapes = false;
+    let mut high = false;
+    loop {
+        // SAFETY: the caller vouches for the features.
+        let c: Classes = unsafe { V::classes(reach(buf, p)?) };
+        let quote = if c.backslash | carry == 0 {
+            c.quote
+        } else {
+            c.quote & !escaped(c.backslash, &mut carry, V::WIDTH)
+        };
+        let stop = quote | c.newline;
+        if stop != 0 {
+            // All bits below the lowest one.
+            let inside = (stop - 1) & !stop;
+            let end = stop.trailing_zeros();
+            if c.newline >> end & 1 == 1 {
+                return None;
+            }
+            escapes |= c.backslash & inside != 0;
+            high |= c.high & inside != 0;
+            return Some((p + end as usize, escapes, !high));
+        }
+        escapes |= c.backslash != 0;
+        high |= c.high != 0;
+        p += V::WIDTH;
+    }
+}
