@@ -141,12 +141,6 @@ impl Builder {
         }
     }
 
-    /// "`e` is not true": false or null.
-    pub(crate) fn not_true(&mut self, e: &Expr) -> Built {
-        let n = self.truth(e, true)?;
-        Ok(self.arena.not(n))
-    }
-
     /// The first alternative whose condition is true decides.
     fn choose(
         &mut self,
@@ -275,6 +269,9 @@ impl Builder {
             }
             name => {
                 let [subject, pattern] = args else { return Ok(None) };
+                if name == "eq_ci" && subject.as_literal().is_none() && pattern.as_literal().is_none() {
+                    return Ok(Some(self.same("eq_ci", subject, pattern, true)?));
+                }
                 let Some(p) = pattern.as_literal().map(|v| v.text().into_owned()) else { return Ok(None) };
                 let term = |before, after, ci: bool| TextTest::Term {
                     text: if ci { fold(&p) } else { p.clone() }.into(),
@@ -413,6 +410,17 @@ impl Builder {
                 };
                 (b, v, flipped)
             }
+            // A value equals itself, unless it is null.
+            (None, None) if matches!(op, "eq" | "ne") && key(a) == key(b) => {
+                if (op == "ne") == want {
+                    return Ok(Some(Arena::FALSE));
+                }
+                let n = self.null(a)?;
+                return Ok(Some(self.arena.not(n)));
+            }
+            (None, None) if matches!(op, "eq" | "ne") => {
+                return Ok(Some(self.same("eq", a, b, (op == "eq") == want)?));
+            }
             _ => return Ok(None),
         };
         if value.is_null() {
@@ -470,6 +478,48 @@ impl Builder {
             }
             _ => None,
         })
+    }
+
+    /// Equality of two computed values or columns, whichever is written first.
+    fn same(&mut self, function: &str, a: &Expr, b: &Expr, want: bool) -> Built {
+        let plain = |e: &Expr| match &e.kind {
+            ExprKind::Call(f, args) if f.name == "tostring" && args[0].ty == Type::String => args[0].clone(),
+            _ => e.clone(),
+        };
+        let (pa, pb) = (plain(a), plain(b));
+        // To a comparison that ignores case a null is "" anyway.
+        let (a, b) = if function == "eq_ci" { (&pa, &pb) } else { (a, b) };
+        let swapped = key(&pa) > key(&pb);
+        let make = |f: &str, a: &Expr, b: &Expr| {
+            let (a, b) = if swapped { (b, a) } else { (a, b) };
+            Expr::known(f, vec![a.clone(), b.clone()], a.span)
+        };
+        let e = make(function, a, b);
+        // It is null only if both sides are.
+        let never_null = |e: &Expr| {
+            matches!(&e.kind, ExprKind::Call(f, _)
+                if matches!(f.name, "tostring" | "tolower" | "toupper" | "strcat" | "basename"))
+        };
+        let two_valued = function == "eq_ci" || never_null(a) || never_null(b);
+        let n = self.opaque(&e, want, two_valued, false)?;
+        // Equal texts are equal up to case.
+        if a.ty == Type::String && b.ty == Type::String {
+            let text = |e: &Expr| Expr::known("tostring", vec![e.clone()], e.span);
+            let blind = self.opaque_atom(&make("eq_ci", &pa, &pb));
+            for exact in [make("eq", &pa, &pb), make("eq", &text(&pa), &text(&pb))] {
+                if let (Some(x), Some(y)) = (self.opaque_atom(&exact), blind) {
+                    self.facts.push(vec![(x, false), (y, true)]);
+                }
+            }
+        }
+        Ok(n)
+    }
+
+    /// "This expression of several columns is true", if it has been asked.
+    fn opaque_atom(&self, e: &Expr) -> Option<AtomId> {
+        let text = key(e);
+        let var = self.atoms.var_named(&text)?;
+        self.atoms.find(var, Test::Opaque { key: text.into(), outcome: true, address: false })
     }
 
     /// Two-valued equality with a value that is not null.

@@ -1,7 +1,7 @@
 //! From values of variables to one event. Computed values were treated as free; here the columns behind
 //! them must really produce them.
 
-use crate::atom::{Atoms, Test, VarId, text_value};
+use crate::atom::{Atoms, Order, Test, TextTest, VarId, VarKind, text_value, whole_value};
 use crate::budget::Meter;
 use crate::formula::AtomId;
 use crate::numbers;
@@ -15,6 +15,7 @@ use tercel_ir::{Expr, ExprKind, Name, Type, Value};
 pub(crate) enum Made {
     Row(Row),
     Conflict(Vec<(AtomId, bool)>),
+    /// These cannot be settled here.
     Unknown(Vec<(AtomId, bool)>, String),
 }
 
@@ -44,11 +45,18 @@ pub(crate) fn row(
     if broken(atoms, &loose, &row).is_none() {
         return Made::Row(row);
     }
-    if let Some(made) = equal_columns(atoms, groups, &loose, &row, meter) {
-        return made;
+    if let Some(core) = settled(atoms, groups, &loose) {
+        return Made::Conflict(core);
+    }
+    for (a, positive) in &loose {
+        if *positive && let Some(core) = equal_columns(atoms, groups, *a, &mut row, meter) {
+            return Made::Conflict(core);
+        }
     }
     let mut trials = TRIALS;
-    if mend(atoms, groups, values, &loose, &mut row, &mut trials, meter) {
+    if mend(atoms, groups, values, &loose, &mut row, &mut trials, meter)
+        || pairs(atoms, groups, values, &loose, &mut row, &mut trials, meter)
+    {
         return Made::Row(row);
     }
     // The blame is on all of it: other choices for the columns alone do not help either.
@@ -74,7 +82,7 @@ fn describe(atoms: &Atoms, a: AtomId) -> String {
     }
 }
 
-fn look<'a>(row: &'a Row) -> impl Fn(&str) -> Value + 'a {
+fn look(row: &Row) -> impl Fn(&str) -> Value + '_ {
     |n| row.get(n).cloned().unwrap_or_default()
 }
 
@@ -97,7 +105,7 @@ fn allowed(atoms: &Atoms, groups: &Groups, column: &Name, value: &Value) -> bool
     groups.get(&var).is_none_or(|lits| lits.iter().all(|(a, p)| atoms.holds(*a, value) == *p))
 }
 
-fn in_domain(d: Option<&tercel_ir::Domain>, v: &Value) -> bool {
+pub(crate) fn in_domain(d: Option<&tercel_ir::Domain>, v: &Value) -> bool {
     use tercel_ir::Domain as D;
     if v.is_null() {
         return true;
@@ -276,10 +284,7 @@ fn suggestions(atoms: &Atoms, loose: &[(AtomId, bool)], column: &Name, row: &Row
             continue;
         }
         match &atoms.atom(*a).test {
-            Test::Text(
-                _,
-                crate::atom::TextTest::Literal { text, .. } | crate::atom::TextTest::Term { text, .. },
-            ) => {
+            Test::Text(_, TextTest::Literal { text, .. } | TextTest::Term { text, .. }) => {
                 out.push(Value::str(&**text));
             }
             Test::Whole(_, k) => out.extend([*k, k.saturating_add(1), k.saturating_sub(1)].map(Value::Long)),
@@ -315,75 +320,224 @@ fn column_type(e: &Expr, name: &Name) -> Option<Type> {
     }
 }
 
-/// `a == b` of two columns: their literals are asked of one value. Gives up (`None`) on everything else.
+/// A literal about a computed value whose columns all have one possible value, and which is wrong for it.
+fn settled(atoms: &Atoms, groups: &Groups, loose: &[(AtomId, bool)]) -> Option<Vec<(AtomId, bool)>> {
+    for (a, positive) in loose {
+        let mut row = Row::new();
+        let mut core = vec![(*a, *positive)];
+        let known = atoms.var(*a).columns.iter().all(|c| match only_value(atoms, groups, c) {
+            Some((lit, v)) => {
+                core.push((lit, true));
+                row.insert(c.clone(), v);
+                true
+            }
+            None => false,
+        });
+        if known && atoms.holds_of_event(*a, &look(&row)) != *positive {
+            return Some(core);
+        }
+    }
+    None
+}
+
+/// The literal that leaves a column one value, and the value.
+fn only_value(atoms: &Atoms, groups: &Groups, column: &Name) -> Option<(AtomId, Value)> {
+    let var = atoms.var_named(&format!("[{column}]"))?;
+    let ty = atoms.vars[var as usize].expr.ty;
+    groups.get(&var)?.iter().filter(|l| l.1).find_map(|(a, _)| match &atoms.atom(*a).test {
+        Test::Null => Some((*a, Value::Null)),
+        Test::Whole(Order::Eq, k) => Some((*a, whole_value(ty, *k))),
+        Test::Text(l, TextTest::Literal { text, start: true, end: true, ci })
+            if l.is_identity() && !text.is_empty() && (!ci || caseless(text)) =>
+        {
+            Some((*a, text_value(ty, text.to_string())))
+        }
+        _ => None,
+    })
+}
+
+fn caseless(s: &str) -> bool {
+    s.is_ascii() && !s.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+/// The column, also where it is read as text.
+fn bare(e: &Expr) -> Option<&Name> {
+    match &e.kind {
+        ExprKind::Call(f, args) if f.name == "tostring" && args.len() == 1 => args[0].as_column(),
+        _ => e.as_column(),
+    }
+}
+
+/// `a == b` of two columns: their literals are asked of one value, which both get. Gives a contradiction
+/// where there is no such value.
 fn equal_columns(
     atoms: &Atoms,
     groups: &Groups,
-    loose: &[(AtomId, bool)],
-    row: &Row,
+    a: AtomId,
+    row: &mut Row,
     meter: &mut Meter,
-) -> Option<Made> {
-    let [(a, true)] = loose else { return None };
-    let e = atoms.expr(*a)?;
-    let Test::Opaque { outcome: true, .. } = &atoms.atom(*a).test else { return None };
+) -> Option<Vec<(AtomId, bool)>> {
+    let e = atoms.expr(a)?;
+    let Test::Opaque { outcome: true, .. } = &atoms.atom(a).test else { return None };
     let ExprKind::Call(f, args) = &e.kind else { return None };
     if !matches!(f.name, "eq" | "eq_ci") {
         return None;
     }
     let [x, y] = &args[..] else { return None };
-    let (cx, cy) = (x.as_column()?, y.as_column()?);
+    let (cx, cy) = (bare(x)?, bare(y)?);
     let (vx, vy) = (atoms.var_named(&format!("[{cx}]")), atoms.var_named(&format!("[{cy}]")));
     let mut lits = Vec::new();
     for v in [vx, vy].into_iter().flatten() {
         lits.extend(groups.get(&v).into_iter().flatten().copied());
     }
-    let v = &atoms.vars[vx.or(vy)? as usize];
+    let Some(id) = vx.or(vy) else {
+        row.insert(cx.clone(), text_value(x.ty, "x".into()));
+        row.insert(cy.clone(), text_value(y.ty, "x".into()));
+        return None;
+    };
+    let v = &atoms.vars[id as usize];
     let outcome = match v.kind {
-        crate::atom::VarKind::Text => strings::solve(atoms, v, &lits, meter),
-        crate::atom::VarKind::Integer { .. } | crate::atom::VarKind::Real => numbers::solve(atoms, v, &lits),
-        crate::atom::VarKind::Free => return None,
+        VarKind::Text => strings::solve(atoms, v, &lits, meter),
+        VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, &lits),
+        VarKind::Free => return None,
     };
     match outcome {
         Outcome::Sat(value) => {
-            let value = if value.is_null() { text_value(x.ty, "x".into()) } else { value };
-            if !allowed(atoms, groups, cx, &value) || !allowed(atoms, groups, cy, &value) {
-                return None;
+            let value =
+                if value.is_null() && v.kind == VarKind::Text { text_value(x.ty, "x".into()) } else { value };
+            if allowed(atoms, groups, cx, &value) && allowed(atoms, groups, cy, &value) {
+                row.insert(cx.clone(), value.clone());
+                row.insert(cy.clone(), value);
             }
-            let mut r = row.clone();
-            r.insert(cx.clone(), value.clone());
-            r.insert(cy.clone(), value);
-            broken(atoms, loose, &r).is_none().then_some(Made::Row(r))
+            None
         }
-        // One value for both cannot be; but equal up to case may still be, unless nothing looks at case.
         Outcome::Conflict(core) => {
-            let blind = core.iter().all(|i| {
-                let atom = atoms.atom(lits[*i].0);
-                match &atom.test {
-                    Test::Text(
-                        l,
-                        crate::atom::TextTest::Literal { ci, .. } | crate::atom::TextTest::Term { ci, .. },
-                    ) => *ci && l.is_identity(),
-                    // Two nulls are not equal, they are null.
-                    Test::Null => false,
-                    _ => f.name == "eq",
+            // Equal up to case leaves two spellings, unless nothing in the core looks at case. A null is
+            // no value that both could have.
+            let valid = core.iter().all(|i| match &atoms.atom(lits[*i].0).test {
+                Test::Null => false,
+                Test::Text(l, TextTest::Literal { ci, .. } | TextTest::Term { ci, .. }) => {
+                    f.name == "eq" || *ci && l.is_identity()
                 }
+                _ => f.name == "eq",
             });
-            let same_domain = match (vx, vy) {
+            let same_kind = match (vx, vy) {
                 (Some(p), Some(q)) => {
                     let (p, q) = (&atoms.vars[p as usize], &atoms.vars[q as usize]);
                     p.domain == q.domain && p.kind == q.kind
                 }
+                // Of the other column nothing is asked, but it may have fewer values.
                 _ => true,
             };
-            if !(blind || f.name == "eq" && core.iter().all(|i| atoms.atom(lits[*i].0).test != Test::Null))
-                || !same_domain
-            {
+            if !valid || !same_kind {
                 return None;
             }
             let mut c: Vec<(AtomId, bool)> = core.into_iter().map(|i| lits[i]).collect();
-            c.push((*a, true));
-            Some(Made::Conflict(c))
+            c.push((a, true));
+            Some(c)
         }
         Outcome::Unknown(_) => None,
     }
+}
+
+/// Values for all columns of a computed text at once: every way to cut it.
+fn cuts(e: &Expr, wanted: &str, out: &mut Vec<Vec<(Name, Value)>>) {
+    let ExprKind::Call(f, args) = &e.kind else { return };
+    if f.name != "strcat" {
+        return;
+    }
+    fn go(args: &[Expr], rest: &str, have: &mut Vec<(Name, Value)>, out: &mut Vec<Vec<(Name, Value)>>) {
+        if out.len() >= 200 {
+            return;
+        }
+        let Some((first, more)) = args.split_first() else {
+            if rest.is_empty() {
+                out.push(have.clone());
+            }
+            return;
+        };
+        if let Some(v) = first.as_literal() {
+            if let Some(r) = rest.strip_prefix(&v.to_text()) {
+                go(more, r, have, out);
+            }
+            return;
+        }
+        let Some(c) = bare(first) else { return };
+        if let Some((_, v)) = have.iter().find(|(n, _)| n == c) {
+            if let Some(r) = rest.strip_prefix(&*v.text()) {
+                go(more, r, have, out);
+            }
+            return;
+        }
+        let ends: Vec<usize> = rest.char_indices().map(|(i, _)| i).chain([rest.len()]).collect();
+        for at in ends {
+            have.push((c.clone(), Value::str(&rest[..at])));
+            go(more, &rest[at..], have, out);
+            have.pop();
+        }
+    }
+    // The cuts multiply, and the texts that matter are short.
+    if wanted.len() <= 200 && args.len() <= 12 {
+        go(args, wanted, &mut Vec::new(), out);
+    }
+}
+
+/// Pairs of values for the columns of one computed value, when one at a time did not help.
+fn pairs(
+    atoms: &Atoms,
+    groups: &Groups,
+    values: &BTreeMap<VarId, Value>,
+    loose: &[(AtomId, bool)],
+    row: &mut Row,
+    trials: &mut usize,
+    meter: &Meter,
+) -> bool {
+    let mut vars: Vec<VarId> = loose.iter().map(|(a, _)| atoms.atom(*a).var).collect();
+    vars.dedup();
+    for var in vars {
+        let v = &atoms.vars[var as usize];
+        let mut sets = Vec::new();
+        if let Some(w) = values.get(&var) {
+            cuts(&v.expr, &w.text(), &mut sets);
+        }
+        for (a, _) in loose.iter().filter(|(a, _)| atoms.atom(*a).var == var) {
+            if let Test::Text(_, TextTest::Literal { text, .. }) = &atoms.atom(*a).test {
+                cuts(&v.expr, text, &mut sets);
+            }
+        }
+        if let [x, y, ..] = &v.columns[..] {
+            let mut some = vec![Value::str("x"), Value::str("X"), Value::str(""), Value::str("xx")];
+            some.extend(row.get(x).cloned());
+            some.extend(row.get(y).cloned());
+            some.extend([Value::Long(1), Value::Long(2)]);
+            for p in &some {
+                for q in &some {
+                    sets.push(vec![(x.clone(), p.clone()), (y.clone(), q.clone())]);
+                }
+            }
+        }
+        for set in sets {
+            if *trials == 0 || meter.late() {
+                return false;
+            }
+            *trials -= 1;
+            let typed: Vec<(Name, Value)> = set
+                .into_iter()
+                .map(|(n, t)| {
+                    let ty = column_type(&v.expr, &n).unwrap_or(Type::String);
+                    (n, t.coerce(ty))
+                })
+                .collect();
+            if !typed.iter().all(|(n, t)| allowed(atoms, groups, n, t)) {
+                continue;
+            }
+            let mut changed = row.clone();
+            changed.extend(typed);
+            if broken(atoms, loose, &changed).is_none() {
+                *row = changed;
+                return true;
+            }
+        }
+    }
+    false
 }

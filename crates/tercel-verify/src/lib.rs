@@ -4,6 +4,7 @@
 //!
 //! - [`lint`]: findings with places, for rule authors, from the domains of columns alone;
 //! - [`never_fires`]: why a relation can have no rows at all, for the footer of a run;
+//! - [`dead_sites`]: parts of a detection that can be taken out without changing what it finds;
 //! - [`Formula::of`], [`satisfiable`], [`compare`]: a prover over single events. It turns conditions into
 //!   formulas over atoms (a text in a regular language, a number in an interval, a null), asks a SAT
 //!   solver for a model, asks a theory for each column whether its atoms can hold together, and tells
@@ -18,6 +19,8 @@ mod atom;
 mod budget;
 mod build;
 mod concrete;
+mod dead;
+mod evaluate;
 mod facts;
 mod flatten;
 mod formula;
@@ -35,6 +38,7 @@ mod strings;
 mod theory;
 
 pub use budget::Budget;
+pub use dead::{DeadKind, DeadReport, DeadSite, dead_sites};
 pub use lint::{lint, never_fires};
 pub use outcome::{Outcomes, outcomes};
 pub use questions::{

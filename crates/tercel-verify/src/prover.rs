@@ -283,7 +283,7 @@ impl Prover {
             VarKind::Free => Outcome::Sat(Value::Null),
         };
         // What ran out of time may go better the next time.
-        if !matches!(o, Outcome::Unknown(_)) && self.cache.len() < 100_000 {
+        if !matches!(o, Outcome::Unknown(_)) && self.cache.len() < 20_000 && key.1.len() <= 48 {
             self.cache.insert(key, o.clone());
         }
         o

@@ -123,7 +123,7 @@ impl BranchFormula {
     }
 }
 
-fn event(table: &Name, row: &Row, assumptions: &[Assumption]) -> Event {
+pub(crate) fn event(table: &Name, row: &Row, assumptions: &[Assumption]) -> Event {
     let mut values = row.clone();
     let known = assumptions
         .iter()

@@ -293,7 +293,7 @@ fn sample(h: &Hir, variant: usize, out: &mut String) {
 
 /// A printable member of a class, if it has one.
 fn pick(ranges: &Ranges, variant: usize) -> Option<char> {
-    const LIKED: &str = "a1 x.-_/\\AZ09b\"'=:";
+    const LIKED: &str = "a1 x.-_/\\09bcdefghijklmnopqrstuvwyzAZ\"'=:";
     let inside = |c: &char| ranges.iter().any(|(a, b)| a <= c && c <= b);
     let liked: Vec<char> = LIKED.chars().filter(inside).take(3).collect();
     if let Some(c) = liked.get(variant % liked.len().max(1)) {
