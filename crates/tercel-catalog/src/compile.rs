@@ -63,7 +63,10 @@ impl Detection {
         }
         let (rel, found) = match &self.syntax {
             Syntax::None => return,
-            Syntax::Sigma(document) => self.lower_sigma(document, catalog, &Default::default()),
+            Syntax::Sigma(document) => {
+                let document = self.piped.as_ref().unwrap_or(document);
+                self.lower_sigma(document, catalog, &Default::default())
+            }
             Syntax::Kql(ast) => tercel_kql::lower(ast, catalog, &Default::default()),
             Syntax::Sumo(query) => tercel_sumo::lower(query, catalog, &options.sumo()),
         };

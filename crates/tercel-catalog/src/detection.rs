@@ -137,6 +137,8 @@ pub struct Detection {
     /// Why it cannot fire on any data, when that is known.
     pub never: Option<Diagnostic>,
     pub(crate) syntax: Syntax,
+    /// What pipelines have made of the document.
+    pub(crate) piped: Option<Arc<tercel_sigma::Document>>,
     /// The filters that narrow it.
     pub(crate) filters: Vec<Arc<tercel_sigma::Document>>,
     /// What linking settled [`Detection::correlation`] to be.
@@ -178,6 +180,7 @@ impl Detection {
             reported: true,
             never: None,
             syntax: Syntax::None,
+            piped: None,
             filters: Vec::new(),
             plan: None,
             parsed: None,

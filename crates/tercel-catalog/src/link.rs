@@ -8,6 +8,7 @@ use tercel_ir::Diagnostic;
 use tercel_sigma::Document;
 use tercel_sigma::ast::{FilterRule, FilterTargets, LogSource, Rule, Text};
 use tercel_sigma::correlation::{Entry, Target, resolve};
+use tercel_sigma::pipeline::Pipelines;
 
 /// What kind of thing a detection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,10 +31,10 @@ impl Detection {
         }
     }
 
-    /// The Sigma document that it is.
+    /// The Sigma document that it is, after any pipelines.
     pub(crate) fn document(&self) -> Option<&Arc<Document>> {
-        match &self.syntax {
-            Syntax::Sigma(d) => Some(d),
+        match (&self.piped, &self.syntax) {
+            (Some(d), _) | (None, Syntax::Sigma(d)) => Some(d),
             _ => None,
         }
     }
@@ -46,8 +47,14 @@ impl Detection {
 ///
 /// Indexes of rules in [`Detection::correlation`] count in `all` from now on; [`retain`] keeps them right.
 pub fn link(all: &mut [Detection]) {
+    link_with(all, &Pipelines::default());
+}
+
+/// [`link`], after the processing pipelines of pySigma have changed the Sigma documents.
+pub fn link_with(all: &mut [Detection], pipelines: &Pipelines) {
     for d in all.iter_mut() {
         d.unlink();
+        d.pipe(pipelines);
     }
     if !all.iter().any(|d| d.role() != Role::Rule || d.has_aggregation()) {
         return;
@@ -68,9 +75,22 @@ impl Detection {
         self.never = None;
         self.correlation = None;
         self.plan = None;
+        self.piped = None;
         self.reported = self.role() != Role::Filter;
         self.filters.clear();
         self.metadata.filters.clear();
+    }
+
+    fn pipe(&mut self, pipelines: &Pipelines) {
+        let Syntax::Sigma(document) = &self.syntax else { return };
+        if pipelines.is_empty() {
+            return;
+        }
+        let (document, found) = pipelines.apply((**document).clone());
+        self.piped = Some(Arc::new(document));
+        for d in found {
+            self.report(d);
+        }
     }
 
     fn has_aggregation(&self) -> bool {

@@ -77,6 +77,27 @@ impl Document {
             Document::Filter(r) => r.broken,
         }
     }
+    pub(crate) fn meta_mut(&mut self) -> &mut Meta {
+        match self {
+            Document::Rule(r) => &mut r.meta,
+            Document::Correlation(r) => &mut r.meta,
+            Document::Filter(r) => &mut r.meta,
+        }
+    }
+    pub(crate) fn detection_mut(&mut self) -> Option<&mut Detection> {
+        match self {
+            Document::Rule(r) => Some(&mut r.detection),
+            Document::Filter(r) => Some(&mut r.detection),
+            Document::Correlation(_) => None,
+        }
+    }
+    pub(crate) fn log_source_mut(&mut self) -> Option<&mut LogSource> {
+        match self {
+            Document::Rule(r) => Some(&mut r.logsource),
+            Document::Filter(r) => Some(&mut r.logsource),
+            Document::Correlation(_) => None,
+        }
+    }
     pub(crate) fn set_broken(&mut self) {
         match self {
             Document::Rule(r) => r.broken = true,

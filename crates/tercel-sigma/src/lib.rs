@@ -14,7 +14,9 @@ pub mod lower;
 mod metadata;
 mod parse;
 pub mod pattern;
+pub mod pipeline;
 mod print;
+pub mod raise;
 mod sink;
 pub mod yaml;
 

@@ -7,6 +7,9 @@ mod keyword;
 mod regex;
 mod value;
 
+pub(crate) use regex::translate;
+pub(crate) use value::{Piece, pieces};
+
 use crate::ast::{Detection, Document, FilterRule, LogSource, Rule, SearchBody, Spanned};
 use crate::condition::{Condition, Expression, Quantifier};
 use crate::sink::Sink;

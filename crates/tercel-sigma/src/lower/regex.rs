@@ -2,15 +2,15 @@
 
 /// Why an expression cannot be used.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     /// What it uses, where that is a named feature of PCRE.
-    pub(super) feature: Option<&'static str>,
+    pub(crate) feature: Option<&'static str>,
     /// The engine's own words.
-    pub(super) reason: String,
+    pub(crate) reason: String,
 }
 
 /// The expression with flags inside, checked to compile within the size limit.
-pub(super) fn translate(pattern: &str, i: bool, m: bool, s: bool) -> Result<String, Refused> {
+pub(crate) fn translate(pattern: &str, i: bool, m: bool, s: bool) -> Result<String, Refused> {
     let mut flags = String::new();
     for (on, flag) in [(i, 'i'), (m, 'm'), (s, 's')] {
         if on {

@@ -128,13 +128,14 @@ impl Lowering<'_> {
     }
 }
 
-enum Piece {
+/// A part of a value with placeholders.
+pub(crate) enum Piece {
     Text(String),
     Placeholder(String),
 }
 
 /// Cuts a value at its placeholders. `\%` is a plain percent sign, and so is one that nothing closes.
-fn pieces(text: &str) -> Vec<Piece> {
+pub(crate) fn pieces(text: &str) -> Vec<Piece> {
     let mut out = Vec::new();
     let mut plain = String::new();
     let mut rest = text;

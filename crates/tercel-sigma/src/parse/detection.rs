@@ -140,7 +140,7 @@ fn references(cx: &mut Cx<'_>, names: &HashSet<&str>, e: &Spanned<Expression>) {
 }
 
 /// A search, or an item of a list of searches. Depth is bounded by the YAML reader.
-fn body(cx: &mut Cx<'_>, name: &str, node: Node, place: Span) -> Option<Spanned<SearchBody>> {
+pub(super) fn body(cx: &mut Cx<'_>, name: &str, node: Node, place: Span) -> Option<Spanned<SearchBody>> {
     let span = node.span;
     let body = match node.kind {
         Kind::Map(pairs) => {

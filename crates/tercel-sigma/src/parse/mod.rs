@@ -71,6 +71,17 @@ pub fn parse_with(text: &str, limits: Limits) -> (File, Diagnostics) {
     (file, sink.finish())
 }
 
+/// The body of a search that stands in another kind of file.
+pub(crate) fn search_body(
+    text: &str,
+    name: &Text,
+    node: Node,
+    sink: &mut Sink,
+) -> Option<Spanned<crate::ast::SearchBody>> {
+    let mut cx = Cx { text, sink, unsupported: false };
+    detection::body(&mut cx, &name.node, node, name.span)
+}
+
 /// The first line of a place, for findings about a whole document.
 pub(crate) fn first_line(text: &str, span: Span) -> Span {
     let slice = text.get(span.range()).unwrap_or("");

@@ -42,3 +42,8 @@ pub fn file(meta: Meta, logsource: LogSource, detection: Detection) -> File {
     let rule = Rule { meta, logsource, detection, broken: false, span: spanned(()) };
     File { documents: vec![Document::Rule(rule)] }
 }
+
+/// A place in no text.
+pub fn spanned_at() -> Spanned<()> {
+    spanned(())
+}
