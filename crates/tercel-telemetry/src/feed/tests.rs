@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
+use proptest::prelude::*;
 use tercel_ir::Name;
 use tercel_schema::Schemas;
 
 use super::walk::Way;
 use crate::demand::ReadStats;
 use crate::event::{EventSink, RawEvent};
-use crate::input::Inputs;
+use crate::input::{Format, Inputs};
 use crate::layout::{EventText, LaidOut, LayoutSink};
 use crate::options::ReadOptions;
 use crate::problem::Problems;
@@ -31,18 +32,23 @@ struct Seen {
 
 /// The ordinary reading.
 #[derive(Default)]
-struct Plain(Vec<Seen>);
+struct Plain {
+    seen: Vec<Seen>,
+    times: Vec<i64>,
+    no_text: bool,
+}
 
 impl EventSink for Plain {
     fn wants(&mut self, _: &Name) -> bool {
         true
     }
     fn wants_text(&self) -> bool {
-        true
+        !self.no_text
     }
     fn event(&mut self, e: &RawEvent<'_>) -> ControlFlow<()> {
         let mut seen = HashSet::new();
-        self.0.push(Seen {
+        self.times.extend(e.time());
+        self.seen.push(Seen {
             source: e.source.to_string(),
             record: e.record,
             table: e.table.to_string(),
@@ -54,7 +60,7 @@ impl EventSink for Plain {
                 .map(|f| (f.name.to_string(), shown(e.source, &f.value)))
                 .collect(),
             times: if walked(e.source) { format!("{:?}", e.time()) } else { format!("{:?}", e.times) },
-            text: e.text.unwrap_or("none").to_owned(),
+            text: e.text.unwrap_or_default().to_owned(),
         });
         ControlFlow::Continue(())
     }
@@ -83,6 +89,8 @@ struct Laid {
     out: Vec<Seen>,
     /// Takes nothing of this table.
     unwanted: Option<&'static str>,
+    /// Takes so many events.
+    most: Option<usize>,
 }
 
 impl LayoutSink for Laid {
@@ -123,6 +131,9 @@ impl LayoutSink for Laid {
             times: if walked(&self.source) { format!("{:?}", e.time()) } else { format!("{:?}", e.times) },
             text,
         });
+        if self.most.is_some_and(|n| self.out.len() >= n) {
+            return ControlFlow::Break(());
+        }
         ControlFlow::Continue(())
     }
     fn take(&mut self) -> Vec<Seen> {
@@ -147,7 +158,9 @@ fn feed(inputs: &Inputs, part: u64, way: Way) -> (Vec<Seen>, ReadStats) {
 }
 
 fn plain(inputs: &Inputs) -> (Vec<Seen>, ReadStats) {
-    let mut sink = Plain::default();
+    // Event logs are walked only if nobody wants their text at once.
+    let no_text = inputs.files().iter().any(|f| f.format == Format::Evtx);
+    let mut sink = Plain { no_text, ..Plain::default() };
     let mut stats = ReadStats { problems: inputs.problems.clone(), ..ReadStats::default() };
     let mut recogniser = Recogniser::new(schemas(), inputs.options.time_field.as_deref());
     for file in inputs.files() {
@@ -161,8 +174,9 @@ fn plain(inputs: &Inputs) -> (Vec<Seen>, ReadStats) {
     for (table, _, n) in recogniser.take_counts() {
         *stats.tables.entry(table).or_default() += n;
     }
-    stats.rows = sink.0.len() as u64;
-    (sink.0, stats)
+    stats.rows = sink.seen.len() as u64;
+    (stats.min_time, stats.max_time) = (sink.times.iter().min().copied(), sink.times.iter().max().copied());
+    (sink.seen, stats)
 }
 
 /// Both readings of the same inputs, with parts of `part` bytes.
@@ -180,6 +194,8 @@ fn compare(inputs: &Inputs, part: u64) {
         assert_eq!(want_stats.unparsed, got_stats.unparsed);
         assert_eq!(want_stats.tables, got_stats.tables);
         assert_eq!(want_stats.rows, got_stats.rows);
+        assert_eq!(want_stats.min_time, got_stats.min_time);
+        assert_eq!(want_stats.max_time, got_stats.max_time);
     }
 }
 
@@ -260,4 +276,203 @@ fn odd_lines() {
             compare_bytes(&bytes);
         }
     }
+}
+
+const SECURITY: &str = r#"{"EventID":4688,"SourceName":"Microsoft-Windows-Security-Auditing","Channel":"Security","Hostname":"ws1","Computer":null,"SubjectUserName":"x","NewProcessName":"C:\\a.exe","EventTime":"2026-05-31 00:00:03","ExecutionProcessID":4,"ThreadID":-7,"LogName":"Security"}"#;
+const ROW: &str = r#"{"Timestamp":"2026-05-31T00:00:02.000Z","DeviceId":"d","DeviceName":"n","ActionType":"ProcessCreated","FileName":"a.exe","ReportId":3,"AdditionalFields":"{\"a\":1}"}"#;
+const LATE: &str = r#"{"TimeGenerated":"2026-05-31T00:00:02Z","DeviceId":"d","DeviceName":"n","ActionType":"ConnectionSuccess","RemoteIP":"192.0.2.1"}"#;
+const APP: &str = r#"{"time":"2026-05-31T00:00:05Z","level":"warn","msg":"héllo \"x\"","n":[1,{"a":[]}],"f":-1.5e3,"ok":false,"none":null,"a key that is much longer than thirty-two bytes":1}"#;
+
+/// What is put into lines to break them.
+const ODD: [&str; 18] = [
+    "\"",
+    "\\",
+    ",",
+    ":",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\r",
+    " ",
+    "\u{feff}",
+    "é",
+    "0",
+    "-",
+    "null",
+    "\\\"",
+    "\\\\",
+    "\"EventID\":",
+];
+
+/// One way to change a line, drawn as numbers.
+type Change = (u8, prop::sample::Index, prop::sample::Index);
+
+fn change(line: &str, (kind, a, b): &Change) -> String {
+    let mut fields: Vec<&str> = line.trim_matches(['{', '}']).split(",\"").collect();
+    let n = fields.len();
+    match kind % 9 {
+        0 => fields.swap(a.index(n), b.index(n)),
+        1 => fields.insert(a.index(n), fields[b.index(n)]),
+        2 => {
+            fields.remove(a.index(n));
+        }
+        // The value of another key.
+        3 => {
+            let value = fields[b.index(n)].split_once(':').map_or("", |f| f.1).to_owned();
+            let key = fields[a.index(n)].split_once(':').map_or("", |f| f.0).to_owned();
+            return line.replacen(fields[a.index(n)], &format!("{key}:{value}"), 1);
+        }
+        // A blank value.
+        4 => {
+            let key = fields[a.index(n)].split_once(':').map_or("", |f| f.0).to_owned();
+            let blank = ["\"\"", "null", "{}", "0"][b.index(4)];
+            return line.replacen(fields[a.index(n)], &format!("{key}:{blank}"), 1);
+        }
+        5 => {
+            let at = (0..=a.index(line.len())).rev().find(|i| line.is_char_boundary(*i)).unwrap_or(0);
+            let mut line = line.to_owned();
+            line.insert_str(at, ODD[b.index(ODD.len())]);
+            return line;
+        }
+        6 => return line.chars().take(a.index(line.len())).collect(),
+        7 => return line.replace(':', " : "),
+        _ => return line.replace("\":", "\": ").replace(",\"", ", \""),
+    }
+    // The first key has lost its quote to no split.
+    let first = fields.iter().position(|f| f.starts_with('"')).unwrap_or(0);
+    let parts = fields.iter().enumerate().map(|(i, f)| match (i, f.starts_with('"')) {
+        (0, true) => (*f).to_owned(),
+        (0, false) => format!("\"{f}"),
+        (i, true) if i == first => format!(",{f}"),
+        _ => format!(",\"{f}"),
+    });
+    format!("{{{}}}", parts.collect::<String>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn changed_lines(
+        lines in prop::collection::vec(
+            (0usize..5, prop::collection::vec(any::<Change>(), 0..3), 1usize..4, 0usize..8),
+            1..8,
+        ),
+        part in prop_oneof![Just(1u64), 2u64..60, 60u64..3000],
+        threads in 1usize..4,
+        raw in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..2),
+        time_field in prop_oneof![Just(None), Just(Some("EventTime")), Just(Some("Provider"))],
+        max_record in prop_oneof![Just(1usize << 20), 100usize..700],
+    ) {
+        let mut text = String::new();
+        // Twice, so that what was learned is met again.
+        for (line, changes, times, end) in lines.iter().chain(&lines) {
+            let mut line = [EVENT, SECURITY, ROW, LATE, APP][*line].to_owned();
+            for c in changes {
+                line = change(&line, c);
+            }
+            for _ in 0..*times {
+                text.push_str(&line);
+                text.push_str(["\n", "\n", "\n", "\n", "\r\n", "\n\n", " \n", ""][*end]);
+            }
+        }
+        let mut bytes = text.into_bytes();
+        for (at, byte) in raw {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+        }
+        let file = file_of(&bytes);
+        let time_field = time_field.map(str::to_owned);
+        let options = ReadOptions { threads, max_record, time_field, ..ReadOptions::default() };
+        compare(&open(&[file.path().to_str().unwrap()], &options), part);
+    }
+}
+
+#[test]
+fn many_layouts() {
+    // More than are remembered, each met twice; and names that are all alike, too.
+    let mut text = String::new();
+    for i in 0..6000 {
+        for j in [i, i / 2] {
+            text.push_str(&format!("{{\"EventID\":{j},\"Channel\":\"c\",\"key{j}\":\"{i}\",\"z\":1}}\n"));
+        }
+    }
+    let file = file_of(text.as_bytes());
+    let options = ReadOptions { threads: 1, ..ReadOptions::default() };
+    compare(&open(&[file.path().to_str().unwrap()], &options), 1 << 20);
+}
+
+#[test]
+fn unwanted_tables_are_counted() {
+    let text = [EVENT, SECURITY, EVENT, SECURITY, EVENT].join("\n");
+    let file = file_of(text.as_bytes());
+    let inputs = open(&[file.path().to_str().unwrap()], &ReadOptions::default());
+    let make = || Laid { unwanted: Some("Sysmon"), ..Laid::default() };
+    let mut got = Vec::new();
+    let mut deliver = |seen: Vec<Seen>| {
+        got.extend(seen);
+        ControlFlow::Continue(())
+    };
+    let (_, stats) = inputs.feed(schemas(), &make, &mut deliver, &Progress::new());
+    assert_eq!((got.len(), stats.rows, stats.events), (2, 2, 5));
+    assert_eq!(stats.tables.get("Sysmon"), Some(&3));
+}
+
+#[test]
+fn reading_ends_when_asked() {
+    let file = file_of([EVENT; 300].join("\n").as_bytes());
+    let path = file.path().to_str().unwrap();
+    let (want, _) = plain(&open(&[path], &ReadOptions::default()));
+    for threads in [1, 2] {
+        let inputs = open(&[path], &ReadOptions { threads, ..ReadOptions::default() });
+        // By what is delivered: the first parts come in order, and nothing after the one refused.
+        let mut got = Vec::new();
+        let mut deliver = |seen: Vec<Seen>| {
+            got.extend(seen);
+            if got.len() >= 20 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let make = Laid::default;
+        inputs.feed_in_parts(schemas(), &make, &mut deliver, &Progress::new(), 2000, Way::Portable);
+        assert!((20..40).contains(&got.len()));
+        assert_eq!(got[..], want[..got.len()]);
+        // By a sink.
+        let mut got = Vec::new();
+        let mut deliver = |seen: Vec<Seen>| {
+            got.extend(seen);
+            ControlFlow::Continue(())
+        };
+        let make = || Laid { most: Some(3), ..Laid::default() };
+        inputs.feed_in_parts(schemas(), &make, &mut deliver, &Progress::new(), 2000, Way::Portable);
+        assert_eq!(got[..], want[..3]);
+        // From outside.
+        let progress = Progress::new();
+        progress.cancel();
+        let mut deliver = |_: Vec<Seen>| ControlFlow::Continue(());
+        let (_, stats) = inputs.feed(schemas(), &Laid::default, &mut deliver, &progress);
+        assert!(stats.events < 300);
+    }
+}
+
+#[test]
+#[should_panic(expected = "a sink that fails")]
+fn a_panic_of_a_sink_is_passed_on() {
+    struct Fails;
+    impl LayoutSink for Fails {
+        type Out = ();
+        fn source(&mut self, _: &Name) {}
+        fn layout(&mut self, _: &Name, _: &[Name]) -> Option<usize> {
+            panic!("a sink that fails")
+        }
+        fn event(&mut self, _: usize, _: &LaidOut<'_>) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+        fn take(&mut self) {}
+    }
+    let file = file_of([EVENT; 300].join("\n").as_bytes());
+    let options = ReadOptions { threads: 3, ..ReadOptions::default() };
+    let inputs = open(&[file.path().to_str().unwrap()], &options);
+    let mut deliver = |()| ControlFlow::Continue(());
+    inputs.feed_in_parts(schemas(), &|| Fails, &mut deliver, &Progress::new(), 2000, Way::Portable);
 }

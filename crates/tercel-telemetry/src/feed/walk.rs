@@ -373,3 +373,112 @@ unsafe fn string<V: Vector>(buf: &[u8], mut p: usize) -> Option<(usize, bool, bo
         p += V::WIDTH;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{object_pieces, scan_object};
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            // Strings of every length around the width of a load, with runs of backslashes anywhere.
+            prop::collection::vec(
+                prop_oneof![
+                    Just("a"),
+                    Just("\\\\"),
+                    Just("\\\""),
+                    Just("é"),
+                    Just("\t"),
+                    Just("\\u00e9"),
+                    Just("bcdefg")
+                ],
+                0..90
+            )
+            .prop_map(|v| format!("\"{}\"", v.concat())),
+            any::<i64>().prop_map(|n| n.to_string()),
+            Just("00012345678901234567890123456789012345678901234567890123456789012345678".to_owned()),
+            Just("-1.25e-7".to_owned()),
+            Just("true".to_owned()),
+            Just("false".to_owned()),
+            Just("null".to_owned()),
+            Just("{\"a\":[1,\"}]\\\"\"]}".to_owned()),
+            (0usize..300).prop_map(|n| format!("[{}1]", "1,".repeat(n))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_a_scan_finds(
+            rows in prop::collection::vec((prop::collection::vec(value(), 5), 0usize..3), 1..5),
+            lead in 0usize..70,
+        ) {
+            let object = |v: &[String]| {
+                let long = "a key whose text is longer than one load of thirty-two bytes";
+                format!("{{\"k\":{},\"key\":{}, \"b\" : {},\"{long}\":{},\"c\":{}}}", v[0], v[1], v[2], v[3], v[4])
+            };
+            // Other bytes before and behind.
+            let mut text = "x".repeat(lead);
+            let mut starts = Vec::new();
+            for (row, end) in &rows {
+                starts.push(text.len());
+                text.push_str(&object(row));
+                text.push_str(["\n", "\r\n", "\n"][*end]);
+            }
+            text.push_str(&"\"\n}".repeat(30));
+            for way in Way::all() {
+                let mut tree = Tree::new(way);
+                let mut values = vec![RawValue::Null; MAX_VALUES];
+                prop_assert_eq!(tree.walk(text.as_bytes(), starts[0], &mut values), None);
+                let first = object(&rows[0].0);
+                let pieces = object_pieces(&first, 0).unwrap();
+                prop_assert!(tree.insert(first.as_bytes(), &pieces.before, 7));
+                for at in &starts {
+                    let walked = tree.walk(text.as_bytes(), *at, &mut values).unwrap();
+                    let mut fields = Vec::new();
+                    prop_assert_eq!(scan_object(&text, *at, &mut fields), Ok(walked.object));
+                    prop_assert_eq!(walked.end, 7);
+                    prop_assert_eq!(text.as_bytes()[walked.line - 1], b'\n');
+                    for (f, v) in fields.iter().zip(&values) {
+                        prop_assert_eq!(&f.value, v);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(prop_oneof![
+            prop::sample::select(b"\"\\{}[]:,kab0-.etfn\n\r \xc3".to_vec()), any::<u8>()], 0..200)) {
+            // Nothing is found beyond the end of a line, or that is no text.
+            let first = br#"{"k":1,"a":"b"}"#;
+            let mut buf = br#"{"k":"#.to_vec();
+            buf.extend(bytes);
+            buf.extend(b"\n");
+            let end = buf.len();
+            buf.extend([b'"'; 2 * REACH]);
+            for way in Way::all() {
+                let mut tree = Tree::new(way);
+                let pieces = object_pieces(std::str::from_utf8(first).unwrap(), 0).unwrap();
+                prop_assert!(tree.insert(first, &pieces.before, 0));
+                let mut values = vec![RawValue::Null; MAX_VALUES];
+                if let Some(walked) = tree.walk(&buf, 0, &mut values) {
+                    prop_assert!(walked.line <= end);
+                    let text = std::str::from_utf8(&buf[..walked.object]).unwrap();
+                    let mut fields = Vec::new();
+                    prop_assert_eq!(scan_object(text, 0, &mut fields), Ok(walked.object));
+                    prop_assert_eq!([fields[0].value, fields[1].value], [values[0], values[1]]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_tree_says_so() {
+        let mut tree = Tree::new(Way::Portable);
+        let refused = (0..2 * MAX_EDGES).filter(|i| {
+            let line = format!("{{\"k{i}\":1}}");
+            !tree.insert(line.as_bytes(), &object_pieces(&line, 0).unwrap().before, 0)
+        });
+        assert_eq!(refused.count(), MAX_EDGES);
+    }
+}
