@@ -1,7 +1,7 @@
 //! How long it takes to read, parse and lower a folder of rules: `load_rate FOLDER [ROUNDS]`.
 
 use std::time::Instant;
-use tercel_catalog::{CompileOptions, LoadOptions, load};
+use tercel_catalog::{CompileOptions, LoadOptions, compile_all, load};
 use tercel_schema::{SchemaCatalog, Schemas};
 
 fn main() {
@@ -11,6 +11,7 @@ fn main() {
         return;
     };
     let rounds: usize = args.next().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for _ in 0..rounds {
         let start = Instant::now();
         let mut loaded = load(std::slice::from_ref(&folder), LoadOptions::default());
@@ -18,9 +19,7 @@ fn main() {
         let catalog = SchemaCatalog::new(Schemas::builtin(), Vec::new());
         let anywhere = SchemaCatalog::new(Schemas::builtin(), Vec::new());
         let ready = start.elapsed();
-        for d in &mut loaded.detections {
-            d.compile_for(&catalog, &anywhere, CompileOptions::default());
-        }
+        compile_all(&mut loaded.detections, &catalog, &anywhere, &CompileOptions::default(), threads);
         let all = start.elapsed();
         let ran = loaded.detections.iter().filter(|d| d.rel.is_some()).count();
         println!(

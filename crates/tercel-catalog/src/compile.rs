@@ -1,21 +1,31 @@
 //! From syntax to what is computed.
 
 use crate::detection::{Detection, Syntax};
-use crate::link::Role;
+use crate::link::{Role, settle_references};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use tercel_ir::{Catalog, Diagnostic, Diagnostics, Rel, Severity};
 use tercel_sigma::Document;
 use tercel_sigma::ast::FilterRule;
 
 /// How to compile.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CompileOptions {
     /// Refuse what runs only with a warning, and read texts as their language's documentation says
     /// rather than as their author probably meant.
     pub strict: bool,
+    /// What Sigma rules need to know beside their text. Shared, since every rule is compiled with the same.
+    pub sigma: Arc<tercel_sigma::Options>,
 }
 
 impl CompileOptions {
-    pub(crate) fn sumo(self) -> tercel_sumo::Options {
+    /// With values for the placeholders of Sigma's `expand`: name (without percent signs) and values.
+    #[must_use]
+    pub fn with_placeholders(mut self, placeholders: BTreeMap<String, Vec<String>>) -> CompileOptions {
+        Arc::make_mut(&mut self.sigma).placeholders = placeholders;
+        self
+    }
+    pub(crate) fn sumo(&self) -> tercel_sumo::Options {
         let profile = if self.strict { tercel_sumo::Profile::Strict } else { tercel_sumo::Profile::Intent };
         tercel_sumo::Options { profile }
     }
@@ -25,14 +35,18 @@ impl Detection {
     /// Binds the detection to tables, views and functions. Afterwards `rel` is there unless there are
     /// errors; the reasons are among the diagnostics. Compiling again starts afresh.
     pub fn compile(&mut self, catalog: &dyn Catalog, options: CompileOptions) {
-        self.bind(catalog, options);
-        self.settle(options);
+        self.bind(catalog, &options);
+        self.settle(&options);
     }
 
     /// Binds the detection to the tables of some data. What is only true of this data (a table that is
     /// not there has no columns) is no fault of the text: such warnings are left out, and do not refuse
     /// it when strict. `anywhere` is the catalog of no data in particular.
     pub fn compile_for(&mut self, data: &dyn Catalog, anywhere: &dyn Catalog, options: CompileOptions) {
+        self.compile_with(data, anywhere, &options);
+    }
+
+    fn compile_with(&mut self, data: &dyn Catalog, anywhere: &dyn Catalog, options: &CompileOptions) {
         self.bind(data, options);
         let warned = self.diagnostics.iter().any(|d| d.severity == Severity::Warning);
         let never = self.rel.as_ref().and_then(tercel_verify::never_fires);
@@ -50,7 +64,7 @@ impl Detection {
         self.settle(options);
     }
 
-    fn bind(&mut self, catalog: &dyn Catalog, options: CompileOptions) {
+    fn bind(&mut self, catalog: &dyn Catalog, options: &CompileOptions) {
         self.rel = None;
         self.never = None;
         self.correlation.clone_from(&self.plan);
@@ -65,7 +79,7 @@ impl Detection {
             Syntax::None => return,
             Syntax::Sigma(document) => {
                 let document = self.piped.as_ref().unwrap_or(document);
-                self.lower_sigma(document, catalog, &Default::default())
+                self.lower_sigma(document, catalog, &options.sigma)
             }
             Syntax::Kql(ast) => tercel_kql::lower(ast, catalog, &Default::default()),
             Syntax::Sumo(query) => tercel_sumo::lower(query, catalog, &options.sumo()),
@@ -96,7 +110,7 @@ impl Detection {
         tercel_sigma::lower_filtered(rule, &filters, catalog, options)
     }
 
-    fn settle(&mut self, options: CompileOptions) {
+    fn settle(&mut self, options: &CompileOptions) {
         if options.strict {
             refuse_warnings(&mut self.diagnostics);
         }
@@ -109,6 +123,34 @@ impl Detection {
             self.report(Diagnostic::error("not-compiled", what));
         }
     }
+}
+
+/// Compiles the detections of a run on so many threads, each as [`Detection::compile_for`] does, and then
+/// says of correlations whose rules do not run that they do not either.
+pub fn compile_all(
+    all: &mut [Detection],
+    data: &dyn Catalog,
+    anywhere: &dyn Catalog,
+    options: &CompileOptions,
+    threads: usize,
+) {
+    /// Detections that a thread takes at a time.
+    const CHUNK: usize = 32;
+    let threads = threads.clamp(1, all.len().div_ceil(CHUNK).max(1));
+    let chunks = Mutex::new(all.chunks_mut(CHUNK));
+    let work = || {
+        loop {
+            let Some(chunk) = chunks.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
+            chunk.iter_mut().for_each(|d| d.compile_with(data, anywhere, options));
+        }
+    };
+    std::thread::scope(|s| {
+        for _ in 1..threads {
+            s.spawn(work);
+        }
+        work();
+    });
+    settle_references(all);
 }
 
 /// What `--strict` means: warnings refuse. Notes do not, nor does what concerns a rule's neighbours.

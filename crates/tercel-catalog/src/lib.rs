@@ -18,7 +18,7 @@ mod sigma;
 mod source;
 mod text;
 
-pub use compile::CompileOptions;
+pub use compile::{CompileOptions, compile_all};
 pub use detection::{Detection, Level, Metadata, Skipped};
 pub use language::Language;
 pub use link::{Role, link, link_with, retain, settle_references};

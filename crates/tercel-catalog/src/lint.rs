@@ -32,7 +32,7 @@ pub struct Finding {
 /// Compiles the detection and collects the findings of its front end, of that language's own checks and
 /// of the checks of its meaning: each once, in the order of places.
 pub fn lint(detection: &mut Detection, catalog: &dyn Catalog, options: &LintOptions) -> Vec<Finding> {
-    detection.compile(catalog, options.compile);
+    detection.compile(catalog, options.compile.clone());
     let mut found = Diagnostics::new();
     found.extend(detection.diagnostics.iter().cloned());
     found.extend(own_checks(detection, options));

@@ -39,12 +39,45 @@ pub fn load(paths: &[String], options: LoadOptions) -> Loaded {
 fn load_from(paths: &[String], options: LoadOptions, stdin: &mut dyn Read) -> Loaded {
     let sources = read_all(paths, options.language, stdin);
     let mut loaded = Loaded { detections: Vec::new(), skipped: sources.skipped, problems: sources.problems };
-    for source in sources.texts {
-        loaded.detections.extend(detections(source));
-    }
+    loaded.detections = parsed(sources.texts);
     mark_duplicates(&mut loaded.detections);
     link(&mut loaded.detections);
     loaded
+}
+
+/// Texts that are worth a thread of their own.
+const WORTH_A_THREAD: usize = 64;
+
+/// The detections of all texts, in their order, parsed on as many threads as there are.
+fn parsed(texts: Vec<Source>) -> Vec<Detection> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = texts.len().div_ceil(threads).max(WORTH_A_THREAD);
+    if texts.len() <= each {
+        return texts.into_iter().flat_map(detections).collect();
+    }
+    let mut parts: Vec<Vec<Source>> = Vec::new();
+    let mut rest = texts;
+    while rest.len() > each {
+        let tail = rest.split_off(each);
+        parts.push(std::mem::replace(&mut rest, tail));
+    }
+    let last = rest;
+    std::thread::scope(|s| {
+        let started: Vec<_> = parts
+            .into_iter()
+            .map(|p| s.spawn(|| p.into_iter().flat_map(detections).collect::<Vec<_>>()))
+            .collect();
+        let last: Vec<Detection> = last.into_iter().flat_map(detections).collect();
+        let mut out = Vec::new();
+        for handle in started {
+            match handle.join() {
+                Ok(part) => out.extend(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        out.extend(last);
+        out
+    })
 }
 
 /// The detections of one text.

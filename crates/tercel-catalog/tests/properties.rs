@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use std::sync::LazyLock;
-use tercel_catalog::{CompileOptions, Detection, Language, LintOptions, lint};
+use tercel_catalog::{CompileOptions, Detection, Language, LintOptions, Role, lint};
 use tercel_schema::{SchemaCatalog, Schemas};
 
 static CATALOG: LazyLock<SchemaCatalog> =
@@ -69,9 +69,13 @@ fn languages() -> impl Strategy<Value = Language> {
 /// What every finding must be: a place within the text, from where it starts to where it ends.
 fn check(language: Language, text: &str, strict: bool) {
     let mut d = Detection::of_query(language, text.to_string(), "text");
-    let found =
-        lint(&mut d, &*CATALOG, &LintOptions { allow: Vec::new(), compile: CompileOptions { strict } });
-    assert_eq!(d.rel.is_some(), !d.has_errors(), "{:?}", d.diagnostics);
+    let found = lint(
+        &mut d,
+        &*CATALOG,
+        &LintOptions { allow: Vec::new(), compile: CompileOptions { strict, ..CompileOptions::default() } },
+    );
+    let runs = d.rel.is_some() || d.correlation.is_some();
+    assert_eq!(runs, !d.has_errors() && d.role() != Role::Filter, "{:?}", d.diagnostics);
     for f in found {
         assert!(f.line >= 1 && f.column >= 1 && (f.end_line, f.end_column) >= (f.line, f.column), "{f:?}");
         assert!(f.diagnostic.span.is_none_or(|s| s.end as usize <= text.len()), "{f:?}");

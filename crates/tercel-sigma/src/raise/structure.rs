@@ -15,9 +15,25 @@ const MAX_DEPTH: usize = 60;
 /// When it holds something that Sigma has no words for.
 pub fn detection(predicate: &Expr) -> Result<Detection, Diagnostic> {
     let mut b = Builder::default();
-    let condition = b.top(predicate)?;
+    let mut condition = b.top(predicate)?;
+    if b.selections.len() == 1 {
+        rename(&mut condition);
+    }
     let condition = Condition { expr: condition, aggregation: None };
     Ok(Detection { searches: b.finish(), conditions: vec![condition], ..Detection::default() })
+}
+
+/// The name of the only selection.
+const ONE: &str = "selection";
+
+/// Calls the only selection so. Depth is that of the predicate, which is bounded.
+fn rename(e: &mut Spanned<Expression>) {
+    match &mut e.node {
+        Expression::Search(n) if n == "selection_1" => *n = ONE.to_string(),
+        Expression::Not(inner) => rename(inner),
+        Expression::And(items) | Expression::Or(items) => items.iter_mut().for_each(rename),
+        _ => {}
+    }
 }
 
 /// What a search is for.
@@ -257,7 +273,7 @@ impl Builder {
                 .map(|(i, body)| Search { name: text(format!("{prefix}_{}", i + 1)), body: spanned(body) });
             named.collect::<Vec<_>>()
         };
-        let mut out = list("selection", self.selections);
+        let mut out = list(ONE, self.selections);
         out.extend(list("filter_main", self.filters));
         out
     }
