@@ -228,6 +228,7 @@ impl Live {
             (a.rule, a.reference, &a.payload).cmp(&(b.rule, b.reference, &b.payload))
         });
         self.seen.clear();
+        self.seen.shrink_to(1024);
         let once = inputs.len() > 1 && !self.temporal;
         let limit = self.bytes.saturating_add(room);
         for input in inputs.iter() {
@@ -330,6 +331,7 @@ impl Live {
         }
         self.touched = touched;
         self.touched.clear();
+        self.touched.shrink_to(1024);
         out.sort_by(|a, b| self.groups[a.group as usize].key.cmp(&self.groups[b.group as usize].key));
         out
     }

@@ -47,7 +47,33 @@
 //! A hit costs constant time, for percentiles, minima and maxima logarithmic in the size of its group, for
 //! ordered sequences proportional to the number of rules. Nothing depends on how long or how full
 //! a window is. A hit lives in 40 bytes until it is older than the timespan; a group with one hit takes
-//! about 140 bytes and its key.
+//! about 100 bytes and its key.
+//!
+//! ```
+//! use tercel_ir::Value;
+//! use tercel_rules::correlate::*;
+//!
+//! // Rule 7: three hits of rule 0 by the same user within ten ticks.
+//! let plan = Plan {
+//!     kind: Kind::EventCount,
+//!     rules: vec![RuleRef { name: "failed".into(), target: Target::Rule(0) }],
+//!     group_by: vec![Key { name: "User".into(), fields: vec!["User".into()] }],
+//!     timespan: 10,
+//!     condition: Trigger::Compare(vec![(Comparison::Gte, 3.0)]),
+//!     fields: vec![],
+//!     generate: false,
+//! };
+//! let (mut correlator, refused) = Correlator::new(vec![(7, plan)], Limits::default());
+//! assert!(refused.is_empty());
+//! for (reference, time) in [(100, 8), (101, 0), (102, 5)] {
+//!     let hit = Hit { rule: 0, time: Some(time), reference };
+//!     correlator.push(&hit, &|_field| Value::str("ann"))?;
+//! }
+//! correlator.finish();
+//! let Some(Outcome::Fire(fire)) = correlator.take().pop() else { panic!() };
+//! assert_eq!((fire.rule, fire.time, fire.hits, fire.key), (7, 8, 3, vec!["ann".to_string()]));
+//! # Ok::<(), Full>(())
+//! ```
 
 mod live;
 mod marks;
@@ -82,6 +108,7 @@ pub enum Lateness {
     /// In any: they are kept, and sorted when all are there. For files.
     Sort,
     /// At most so many ticks later than a hit (or [`Correlator::advance`]) with a later time. For streams.
+    /// A clock that is ahead by more makes everything that follows late, which shows in [`Stats::late`].
     Within(i64),
 }
 

@@ -8,8 +8,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use tercel_ir::Value;
 
-/// Steps after which all correlations forget what is too old, not only those that are fed.
+/// Steps after which all correlations forget what is too old.
 const SWEEP: u64 = 4096;
+
+/// Hits for which room is kept when it is not used.
+const CROWD: usize = 1024;
 
 /// Runs correlations over hits. See [`super`] for what they mean.
 ///
@@ -125,7 +128,9 @@ impl Correlator {
     /// # Errors
     /// When the memory allowed is used up. The hit is then not taken, and counted as refused.
     pub fn push(&mut self, hit: &Hit, fields: &dyn Fn(&str) -> Value) -> Result<(), Full> {
-        let Some(edges) = self.network.events.get(&hit.rule) else { return Ok(()) };
+        if !self.takes(hit.rule) {
+            return Ok(());
+        }
         self.stats.hits += 1;
         let Some(time) = hit.time else {
             self.stats.untimed += 1;
@@ -143,10 +148,11 @@ impl Correlator {
             self.stats.latest = self.stats.latest.max(newest.saturating_sub(time));
             return Ok(());
         }
-        if self.bytes() >= self.limits.memory {
+        if self.bytes() >= self.limits.memory && !self.make_room(time) {
             self.stats.refused += 1;
             return Err(Full { limit: self.limits.memory });
         }
+        let Some(edges) = self.network.events.get(&hit.rule) else { return Ok(()) };
         for edge in edges {
             let node = &self.network.nodes[edge.node];
             let values: Vec<Value> = node.asks(edge.rule).map(fields).collect();
@@ -174,7 +180,31 @@ impl Correlator {
             if horizon > self.horizon {
                 self.horizon = horizon;
                 self.run_until(horizon);
+                self.count_step(horizon);
             }
+        }
+    }
+
+    /// Whether there is room once time has come to `time`. Also what is not taken says how late it is, so
+    /// that a full memory empties as time goes on.
+    fn make_room(&mut self, time: i64) -> bool {
+        self.advance(time);
+        self.sweep(self.horizon);
+        self.bytes() < self.limits.memory
+    }
+
+    /// Now and then all correlations forget what is too old, not only those that are fed.
+    fn count_step(&mut self, now: i64) {
+        self.steps += 1;
+        if self.steps.is_multiple_of(SWEEP) {
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(&mut self, now: i64) {
+        for i in 0..self.live.len() {
+            self.change(i, |l| l.expire(now));
+            self.ended(i);
         }
     }
 
@@ -236,6 +266,9 @@ impl Correlator {
             self.due.insert(input.node as usize);
             self.moment[input.node as usize].push(input);
         }
+        if self.waiting.capacity() > CROWD && self.waiting.len() < self.waiting.capacity() / 4 {
+            self.waiting.shrink_to(self.waiting.len() * 2);
+        }
         while self.closings.peek().is_some_and(|c| c.0.0 == moment) {
             let Some(Reverse((_, node))) = self.closings.pop() else { break };
             self.scheduled[node] = false;
@@ -244,13 +277,7 @@ impl Correlator {
         // Windows without a limit close at the end, which is then not a moment of its own.
         let now = if moment == i64::MAX { self.clock.max(i64::MIN + 1) } else { moment };
         self.clock = self.clock.max(now);
-        self.steps += 1;
-        if self.steps.is_multiple_of(SWEEP) {
-            for i in 0..self.live.len() {
-                self.change(i, |l| l.expire(now));
-                self.ended(i);
-            }
-        }
+        self.count_step(now);
         // Parents stand behind their children, so what a firing adds to the set is still to come.
         while let Some(i) = self.due.pop_first() {
             let mut inputs = std::mem::take(&mut self.moment[i]);
@@ -258,6 +285,8 @@ impl Correlator {
             let room = self.limits.memory.saturating_sub(self.bytes());
             self.change(i, |l| l.apply(&mut inputs, room));
             inputs.clear();
+            // What one crowded moment took is not kept.
+            inputs.shrink_to(CROWD);
             self.moment[i] = inputs;
             let found = self.live[i].judge(now, moment);
             self.ended(i);

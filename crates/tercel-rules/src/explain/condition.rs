@@ -1,10 +1,11 @@
 //! The tree of conditions of one way, its truth, and the least sets of tests that make or would make it
 //! true.
 
-use super::path::{Layer, Path, Row, check, columns, truth};
+use super::path::{Cell, Layer, Path, Row, check, columns, truth};
 use super::words::{Words, around, bare, words};
 use super::{Change, Condition, ConditionKind, Example, Lines, Looked, NoExplanation, Place, Way};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use tercel_ir::{Expr, ExprKind, Name, Span, Value};
 
 /// No number of changes is enough.
@@ -85,31 +86,31 @@ enum Kind {
 }
 
 /// A test of values: what is never taken apart.
-struct Test {
+struct Test<'r> {
     words: Words,
     values: Vec<Looked>,
     place: Option<Place>,
-    /// Values with which it would hold, or would not.
-    examples: [Option<Example>; 2],
+    /// The expression and its column, if it reads just one.
+    about: Option<(&'r Expr, Rc<Cell>)>,
 }
 
 /// One way, evaluated on one event or on none.
-pub(super) struct Branch {
+pub(super) struct Branch<'r> {
     /// Conditions of views.
     pub source: Vec<Node>,
     /// Conditions of the rule.
     pub rule: Vec<Node>,
-    tests: Vec<Test>,
+    tests: Vec<Test<'r>>,
     /// Columns of the table that conditions read.
     pub reads: BTreeSet<Name>,
 }
 
-impl Branch {
+impl<'r> Branch<'r> {
     pub(super) fn new(
-        path: &Path<'_>,
+        path: &Path<'r>,
         event: Option<&dyn Fn(&str) -> Value>,
         lines: &Lines,
-    ) -> Result<Branch, NoExplanation> {
+    ) -> Result<Branch<'r>, NoExplanation> {
         let mut branch =
             Branch { source: Vec::new(), rule: Vec::new(), tests: Vec::new(), reads: BTreeSet::new() };
         let mut row = Row::new(path, event);
@@ -137,7 +138,7 @@ impl Branch {
         Ok(branch)
     }
 
-    fn node(&mut self, e: &Expr, row: &Row<'_, '_>, lines: Option<&Lines>) -> Node {
+    fn node(&mut self, e: &'r Expr, row: &Row<'_, '_>, lines: Option<&Lines>) -> Node {
         let place = lines.and_then(|l| l.place(e.span));
         match &e.kind {
             ExprKind::And(items) => {
@@ -163,7 +164,7 @@ impl Branch {
     }
 
     /// One test of one or more expressions that must all hold; the last says what it is about.
-    fn test(&mut self, parts: &[Expr], row: &Row<'_, '_>, lines: Option<&Lines>) -> Node {
+    fn test(&mut self, parts: &'r [Expr], row: &Row<'_, '_>, lines: Option<&Lines>) -> Node {
         let holds = all(parts.iter().map(|e| truth(row.eval(e))));
         let Some(e) = parts.last() else { return Node::join(Vec::new(), true, None) };
         let names = columns(e);
@@ -182,8 +183,11 @@ impl Branch {
             .collect();
         let place = lines.and_then(|l| l.place(e.span));
         let fixed = row.native(e).is_empty();
-        let example = |want| example(e, want, row);
-        self.tests.push(Test { words: words(e), values, place, examples: [example(false), example(true)] });
+        let about = match &names[..] {
+            [one] => Some((e, row.cell(one))),
+            _ => None,
+        };
+        self.tests.push(Test { words: words(e), values, place, about });
         Node::test(self.tests.len() - 1, holds, place, fixed)
     }
 
@@ -265,7 +269,10 @@ impl Branch {
             wanted,
             values: t.values.clone(),
             place: t.place,
-            example: t.examples[usize::from(wanted)].clone().filter(|_| !is),
+            example: match (&t.about, is) {
+                (Some((e, cell)), false) => example(e, wanted, cell),
+                _ => None,
+            },
         }
     }
 
@@ -334,11 +341,10 @@ fn guards(a: &Expr, b: &Expr) -> bool {
 }
 
 /// A value of a column of the table with which a test comes out as wanted; the test decides whether it does.
-fn example(e: &Expr, want: bool, row: &Row<'_, '_>) -> Option<Example> {
+fn example(e: &Expr, want: bool, cell: &Cell) -> Option<Example> {
     let ExprKind::Call(f, args) = &e.kind else { return None };
-    let name = bare(args.first()?).as_column()?;
-    let cell = row.cell(name);
-    let column = cell.direct?;
+    bare(args.first()?).as_column()?;
+    let column = cell.direct.as_ref()?;
     let literal = args.get(1).and_then(Expr::as_literal);
     let text = || literal.map(|l| l.text().into_owned());
     let have = cell.value.text().into_owned();
@@ -371,10 +377,6 @@ fn example(e: &Expr, want: bool, row: &Row<'_, '_>) -> Option<Example> {
         _ => None,
     }?;
     // Asked of the expression itself, so that nothing is promised that does not hold.
-    let then = crate::eval::eval(
-        e,
-        &|n| if n == &**name { value.clone() } else { row.cell(&Name::from(n)).value },
-        &tercel_ir::function::Context::default(),
-    );
+    let then = crate::eval::eval(e, &|_| value.clone(), &tercel_ir::function::Context::default());
     (truth(then) == Some(want)).then(|| Example { column: column.to_string(), value })
 }

@@ -12,6 +12,28 @@
 //! tests, not the pain of changing a value, and takes each for itself: two tests of one value may exclude
 //! each other. Tests of values that no event of the table has (a column that a view fills with a constant)
 //! cannot change, and where the rule needs them to, there is no way.
+//!
+//! ```
+//! use tercel_ir::Value;
+//! use tercel_rules::explain::{Event, Style, explain};
+//!
+//! # let catalog = tercel_schema::SchemaCatalog::new(tercel_schema::Schemas::builtin(), Vec::new());
+//! let text = "Sysmon | where EventID == 1 and CommandLine contains ' -enc '";
+//! let (ast, _) = tercel_kql::parse(text);
+//! let (rel, _) = tercel_kql::lower(&ast, &catalog, &tercel_kql::Options::default());
+//!
+//! let row = |column: &str| match column {
+//!     "EventID" => Value::Long(1),
+//!     "CommandLine" => Value::str("powershell -File a.ps1"),
+//!     _ => Value::Null,
+//! };
+//! let e = explain(&rel.unwrap(), text, &Event { table: "Sysmon", row: &row }).unwrap();
+//! assert!(!e.hit);
+//! assert!(e.render(Style::Ascii).contains(
+//!     "nearest way to a hit: 1 condition\n  \
+//!      CommandLine would have to contain \" -enc \" (line 1); it is \"powershell -File a.ps1\""
+//! ));
+//! ```
 
 mod condition;
 mod outline;

@@ -5,7 +5,9 @@
 
 use super::NoExplanation;
 use crate::eval::{canonical, eval};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use tercel_ir::function::Context;
 use tercel_ir::{Expr, ExprKind, Name, Rel, RelKind, Schema, Type, Value};
 
@@ -111,7 +113,9 @@ pub(super) struct Row<'p, 'e> {
     path: &'p Path<'p>,
     event: Option<&'e dyn Fn(&str) -> Value>,
     /// Columns made on the way.
-    made: HashMap<Name, Cell>,
+    made: HashMap<Name, Rc<Cell>>,
+    /// Columns of the table that were asked for: a rule with thousands of values asks for the same.
+    read: RefCell<HashMap<Name, Rc<Cell>>>,
     /// Columns that were not made come from the table.
     open: bool,
     ctx: Context,
@@ -121,34 +125,48 @@ impl<'p, 'e> Row<'p, 'e> {
     /// The row as it comes from the table. Without an event all values are null, and only the columns
     /// that things are made of mean something.
     pub(super) fn new(path: &'p Path<'p>, event: Option<&'e dyn Fn(&str) -> Value>) -> Row<'p, 'e> {
-        Row { path, event, made: HashMap::new(), open: true, ctx: Context::default() }
+        Row {
+            path,
+            event,
+            made: HashMap::new(),
+            read: RefCell::default(),
+            open: true,
+            ctx: Context::default(),
+        }
     }
 
     /// What a column is.
-    pub(super) fn cell(&self, name: &Name) -> Cell {
+    pub(super) fn cell(&self, name: &str) -> Rc<Cell> {
         if let Some(c) = self.made.get(name) {
             return c.clone();
         }
         let column = self.path.schema.get(name);
         let there = column.is_some() || self.path.schema.open || name.starts_with('$');
         if !self.open || !there {
-            return Cell::default();
+            return Rc::default();
+        }
+        if let Some(c) = self.read.borrow().get(name) {
+            return c.clone();
         }
         let mut value = self.event.map_or(Value::Null, |e| e(name));
         if let Some(c) = column {
             value = canonical(value, c.ty);
         }
-        Cell { value, native: BTreeSet::from([name.clone()]), direct: Some(name.clone()) }
+        let name = Name::from(name);
+        let cell =
+            Rc::new(Cell { value, native: BTreeSet::from([name.clone()]), direct: Some(name.clone()) });
+        self.read.borrow_mut().insert(name, cell.clone());
+        cell
     }
 
     /// The value of an expression.
     pub(super) fn eval(&self, e: &Expr) -> Value {
-        eval(e, &|n| self.cell(&Name::from(n)).value, &self.ctx)
+        eval(e, &|n| self.cell(n).value.clone(), &self.ctx)
     }
 
     /// The table's columns that an expression is made of.
     pub(super) fn native(&self, e: &Expr) -> BTreeSet<Name> {
-        columns(e).iter().flat_map(|n| self.cell(n).native).collect()
+        columns(e).iter().flat_map(|n| self.cell(n).native.clone()).collect()
     }
 
     /// Makes the columns of a layer. All of them see the row before.
@@ -157,15 +175,15 @@ impl<'p, 'e> Row<'p, 'e> {
             Layer::Filter { .. } => {}
             Layer::Label { name, label } => {
                 let value = label.map_or(Value::Null, Value::str);
-                self.made.insert((*name).clone(), Cell { value, ..Cell::default() });
+                self.made.insert((*name).clone(), Rc::new(Cell { value, ..Cell::default() }));
             }
             Layer::Columns { columns, keeps } => {
-                let new: Vec<(Name, Cell)> = columns
+                let new: Vec<(Name, Rc<Cell>)> = columns
                     .iter()
                     .map(|(name, e)| {
-                        let direct = e.as_column().and_then(|n| self.cell(n).direct);
+                        let direct = e.as_column().and_then(|n| self.cell(n).direct.clone());
                         let cell = Cell { value: self.eval(e), native: self.native(e), direct };
-                        (name.clone(), cell)
+                        (name.clone(), Rc::new(cell))
                     })
                     .collect();
                 if !keeps {
