@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::evaluate::{ColumnTests, Memo, Truths};
 use crate::flatten::{Env, Flattener};
 use crate::formula::{Arena, Node, NodeKind};
-use crate::prover::{Answer, Prover, Row};
+use crate::prover::{Answer, Prover};
 use crate::questions::{Event, event};
 use std::collections::{BTreeMap, HashMap};
 use tercel_ir::{Expr, ExprKind, Rel, Span};
@@ -81,20 +81,9 @@ enum PartKind {
 /// Children of one part; the same as the arena's, so that a change touches few nodes.
 const FAN: usize = 16;
 
-struct Tree<'p> {
-    prover: &'p mut Prover,
-    flattener: &'p mut Flattener,
+struct Tree {
+    prover: Prover,
     parts: Vec<Part>,
-}
-
-/// A name of a part that is the same in all branches: the place of its filter, and the path in it.
-type Place = (Span, Vec<u32>);
-
-#[derive(Clone)]
-enum State {
-    Dead(DeadSite),
-    Alive,
-    Unknown,
 }
 
 /// Every part of the conditions that can be taken out without changing what is found.
@@ -104,53 +93,54 @@ enum State {
 pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
     let mut flattener = Flattener::new();
     let branches = flattener.branches(rel)?;
-    let mut report = DeadReport::default();
-    let mut states: BTreeMap<Place, State> = BTreeMap::new();
     let deadline = std::time::Instant::now() + budget.time.saturating_mul(8);
-    let (mut firing, mut undecided) = (0, None);
+    let mut runs: Vec<Run<'_>> = Vec::new();
+    let mut undecided: Option<Unknown> = None;
+    // Filters that an author wrote, and what they are in each branch.
+    let mut tops: BTreeMap<Span, Parts> = BTreeMap::new();
     for b in &branches {
-        let mut prover = Prover::new(b.schema.clone());
-        let mut tree = Tree { prover: &mut prover, flattener: &mut flattener, parts: Vec::new() };
-        let root = tree.part(None, PartKind::All, Span::default(), true);
-        let mut tops = Vec::new();
+        let mut tree = Tree { prover: Prover::new(b.schema.clone()), parts: Vec::new() };
+        let root = tree.part(PartKind::All, Span::default(), true);
+        let mut list = Vec::new();
+        let mut written = Vec::new();
         for s in &b.steps {
-            let top =
-                if s.in_view { tree.fixed(&s.predicate, &s.env)? } else { tree.build(&s.predicate, &s.env)? };
-            tops.push((top, (!s.in_view).then_some(s.predicate.span)));
+            if s.in_view {
+                list.push(tree.fixed(&s.predicate, &s.env, &mut flattener)?);
+            } else {
+                let top = tree.build(&s.predicate, &s.env, &mut flattener)?;
+                list.push(top);
+                written.push((s.predicate.span, top));
+            }
         }
-        let list = tops.iter().map(|t| t.0).collect();
         tree.adopt(root, list);
         let whole = tree.parts[root].truth.0;
-        let row = match tree.prover.ask(&[whole], budget) {
-            Answer::Sat(row) => row,
+        match tree.prover.ask(&[whole], budget) {
+            Answer::Sat(row) => {
+                for (span, top) in written {
+                    tops.entry(span).or_default().push((runs.len(), top));
+                }
+                runs.push(Run {
+                    truths: Truths::of(&tree.prover.builder.atoms, &row),
+                    tests: HashMap::new(),
+                    memo: Memo::default(),
+                    whole,
+                    root,
+                    budget,
+                    deadline,
+                    table: &b.table,
+                    tree,
+                    assumptions: flattener.assumptions().to_vec(),
+                });
+            }
             // A dead branch has nothing to say about the parts of the others.
-            Answer::Unsat => continue,
+            Answer::Unsat => {}
             Answer::Unknown(u) => {
                 undecided.get_or_insert(u);
-                continue;
             }
-        };
-        firing += 1;
-        let assumptions = tree.flattener.assumptions().to_vec();
-        let mut run = Run {
-            truths: Truths::of(&tree.prover.builder.atoms, &row),
-            tests: HashMap::new(),
-            memo: Memo::default(),
-            whole,
-            budget,
-            deadline,
-            table: &b.table,
-            tree,
-            states: &mut states,
-            assumptions,
-            row,
-        };
-        for (top, span) in tops {
-            let Some(span) = span else { continue };
-            run.visit(top, (span, Vec::new()), root);
         }
     }
-    if firing == 0 {
+    let mut report = DeadReport::default();
+    if runs.is_empty() {
         if let Some(u) = undecided {
             return Err(u);
         }
@@ -162,23 +152,81 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
         });
         return Ok(report);
     }
-    report.reason = undecided.map(|u| u.reason);
-    for s in states.into_values() {
-        report.checked += 1;
-        match s {
-            State::Dead(d) => report.sites.push(d),
-            State::Alive => {}
-            State::Unknown => report.unknown += 1,
-        }
+    // The last of several equal parts is the superfluous one.
+    for ids in tops.into_values().rev() {
+        visit(&mut runs, &ids, &mut report);
+    }
+    if let Some(u) = undecided {
+        // In that branch everything may have an effect.
+        report.unknown += report.sites.len();
+        report.sites.clear();
+        report.reason = Some(u.reason);
     }
     report.sites.sort_by_key(|s| (s.kind, s.span.start, s.span.end));
     Ok(report)
 }
 
-impl Tree<'_> {
-    fn part(&mut self, parent: Option<usize>, kind: PartKind, span: Span, hidden: bool) -> usize {
+/// One part as it is in each branch: which run, which part of its tree.
+type Parts = Vec<(usize, usize)>;
+
+/// Looks at a part, and into it where it has an effect. A part that has none in any branch is taken
+/// out at once, so that of two parts which make each other superfluous only one is reported.
+fn visit(runs: &mut [Run<'_>], ids: &Parts, report: &mut DeadReport) {
+    let Some((first, id)) = ids.first().copied() else { return };
+    let context = runs[first].context(id);
+    // A child of `not` has the effect of the `not`; the only child of something, that of its parent.
+    if let Some(context) = context {
+        report.checked += 1;
+        let mut effect = Effect::None;
+        for (r, id) in ids {
+            match runs[*r].judge(*id, context) {
+                Effect::None => {}
+                Effect::Some => {
+                    effect = Effect::Some;
+                    break;
+                }
+                Effect::Unknown(why) => effect = Effect::Unknown(why),
+            }
+        }
+        match effect {
+            Effect::None => {
+                report.sites.push(runs[first].explain(id, context));
+                for (r, id) in ids {
+                    runs[*r].take_out(*id, context);
+                }
+                return;
+            }
+            Effect::Unknown(why) => {
+                report.unknown += 1;
+                report.reason.get_or_insert(why);
+            }
+            Effect::Some => {}
+        }
+    }
+    let mut lists: Vec<Vec<usize>> = Vec::new();
+    for (r, id) in ids {
+        let mut children = Vec::new();
+        runs[*r].tree.visible(*id, &mut children);
+        lists.push(children);
+    }
+    // The trees are built from one text, so they have the same shape.
+    for i in (0..lists[0].len()).rev() {
+        let parts: Parts =
+            ids.iter().zip(&lists).filter_map(|((r, _), l)| l.get(i).map(|c| (*r, *c))).collect();
+        visit(runs, &parts, report);
+    }
+}
+
+enum Effect {
+    None,
+    Some,
+    Unknown(String),
+}
+
+impl Tree {
+    fn part(&mut self, kind: PartKind, span: Span, hidden: bool) -> usize {
         self.parts.push(Part {
-            parent,
+            parent: None,
             kind,
             children: Vec::new(),
             truth: (Arena::TRUE, Arena::FALSE),
@@ -189,34 +237,34 @@ impl Tree<'_> {
         self.parts.len() - 1
     }
 
-    fn fixed(&mut self, e: &Expr, env: &Env) -> Result<usize, Unknown> {
-        let e = self.flattener.substitute(e, env)?;
-        let id = self.part(None, PartKind::Leaf, e.span, true);
+    fn fixed(&mut self, e: &Expr, env: &Env, f: &mut Flattener) -> Result<usize, Unknown> {
+        let e = f.substitute(e, env)?;
+        let id = self.part(PartKind::Leaf, e.span, true);
         let b = &mut self.prover.builder;
         self.parts[id].truth = (b.truth(&e, true)?, b.truth(&e, false)?);
         Ok(id)
     }
 
-    fn build(&mut self, e: &Expr, env: &Env) -> Result<usize, Unknown> {
+    fn build(&mut self, e: &Expr, env: &Env, flat: &mut Flattener) -> Result<usize, Unknown> {
         match &e.kind {
             ExprKind::And(items) | ExprKind::Or(items) => {
                 let kind = if matches!(e.kind, ExprKind::And(_)) { PartKind::All } else { PartKind::Any };
-                let id = self.part(None, kind, e.span, false);
+                let id = self.part(kind, e.span, false);
                 let mut children = Vec::with_capacity(items.len());
                 for i in items {
-                    children.push(self.build(i, env)?);
+                    children.push(self.build(i, env, flat)?);
                 }
                 self.adopt(id, children);
                 Ok(id)
             }
             ExprKind::Not(x) => {
-                let id = self.part(None, PartKind::Not, e.span, false);
-                let child = self.build(x, env)?;
+                let id = self.part(PartKind::Not, e.span, false);
+                let child = self.build(x, env, flat)?;
                 self.adopt(id, vec![child]);
                 Ok(id)
             }
             ExprKind::Call(f, args) if matches!(f.name, "in" | "in_ci" | "has_any") && args.len() > 2 => {
-                let id = self.part(None, PartKind::Any, e.span, false);
+                let id = self.part(PartKind::Any, e.span, false);
                 let mut children = Vec::with_capacity(args.len());
                 for item in &args[1..] {
                     let one = Expr {
@@ -224,21 +272,21 @@ impl Tree<'_> {
                         ty: e.ty,
                         span: item.span,
                     };
-                    children.push(self.leaf(&one, env)?);
+                    children.push(self.leaf(&one, env, flat)?);
                 }
                 self.adopt(id, children);
                 Ok(id)
             }
-            _ => self.leaf(e, env),
+            _ => self.leaf(e, env, flat),
         }
     }
 
-    fn leaf(&mut self, e: &Expr, env: &Env) -> Result<usize, Unknown> {
+    fn leaf(&mut self, e: &Expr, env: &Env, f: &mut Flattener) -> Result<usize, Unknown> {
         let absence = matches!(&e.kind, ExprKind::Call(f, _)
             if matches!(f.name, "isnull" | "isempty" | "isnotnull" | "isnotempty"));
         let span = e.span;
-        let e = self.flattener.substitute(e, env)?;
-        let id = self.part(None, PartKind::Leaf, span, false);
+        let e = f.substitute(e, env)?;
+        let id = self.part(PartKind::Leaf, span, false);
         let b = &mut self.prover.builder;
         self.parts[id].truth = (b.truth(&e, true)?, b.truth(&e, false)?);
         self.parts[id].absence = absence;
@@ -251,7 +299,7 @@ impl Tree<'_> {
         while children.len() > FAN {
             let mut groups = Vec::with_capacity(children.len() / FAN + 1);
             for c in children.chunks(FAN) {
-                let g = self.part(None, kind, Span::default(), true);
+                let g = self.part(kind, Span::default(), true);
                 self.adopt(g, c.to_vec());
                 groups.push(g);
             }
@@ -322,81 +370,46 @@ impl Tree<'_> {
     }
 }
 
-struct Run<'a, 'p> {
-    tree: Tree<'p>,
+struct Run<'a> {
+    tree: Tree,
+    root: usize,
+    /// The formula, without the parts that were taken out.
     whole: Node,
     budget: &'a Budget,
     deadline: std::time::Instant,
     table: &'a tercel_ir::Name,
-    states: &'a mut BTreeMap<Place, State>,
     assumptions: Vec<crate::Assumption>,
-    /// An event that fires, and the truth of all atoms for it.
-    row: Row,
+    /// The truth of all atoms for an event that fires.
     truths: Truths,
     tests: HashMap<VarId, Option<ColumnTests>>,
     memo: Memo,
 }
 
-impl Run<'_, '_> {
-    /// Looks at a part, and into it where it has an effect.
-    fn visit(&mut self, id: usize, place: Place, root: usize) {
-        let parent_kind = self.context(id, root);
-        let known_alive = matches!(self.states.get(&place), Some(State::Alive));
-        // A child of `not` has the effect of the `not`; the only child of something, that of its parent.
-        if let Some(kind) = parent_kind
-            && !self.tree.parts[id].hidden
-        {
-            let state = if known_alive { State::Alive } else { self.judge(id, kind) };
-            let dead = matches!(state, State::Dead(_));
-            self.record(place.clone(), state);
-            if dead {
-                return;
-            }
-        }
-        let mut children = Vec::new();
-        self.tree.visible(id, &mut children);
-        for (i, c) in children.into_iter().enumerate() {
-            let mut p = place.clone();
-            p.1.push(i as u32);
-            self.visit(c, p, root);
-        }
-    }
-
+impl Run<'_> {
     /// Whether a part stands in a conjunction or a disjunction; `None` where it stands alone.
-    fn context(&self, id: usize, root: usize) -> Option<PartKind> {
+    fn context(&self, id: usize) -> Option<PartKind> {
         let parent = self.tree.parts[id].parent?;
         let p = &self.tree.parts[parent];
-        if parent == root {
+        if parent == self.root {
             // Filters one after the other are a conjunction. An only filter is the whole.
-            let user = p.children.iter().filter(|c| !self.tree.parts[**c].hidden).count();
-            return (user > 1).then_some(PartKind::All);
+            let written = p.children.iter().filter(|c| !self.tree.parts[**c].hidden).count();
+            return (written > 1).then_some(PartKind::All);
         }
         (p.kind != PartKind::Not && p.children.len() > 1).then_some(p.kind)
     }
 
-    fn record(&mut self, place: Place, state: State) {
-        let merged = match (self.states.remove(&place), state) {
-            (None, s) => s,
-            // It must do nothing in every branch.
-            (Some(State::Alive), _) | (_, State::Alive) => State::Alive,
-            (Some(State::Unknown), _) | (_, State::Unknown) => State::Unknown,
-            (Some(a), _) => a,
-        };
-        self.states.insert(place, merged);
-    }
-
     /// Whether taking the part out changes anything.
-    fn judge(&mut self, id: usize, context: PartKind) -> State {
+    fn judge(&mut self, id: usize, context: PartKind) -> Effect {
         if std::time::Instant::now() >= self.deadline {
-            return State::Unknown;
+            return Effect::Unknown("the budget of time is used up".into());
         }
         let neutral = context == PartKind::All;
         let without = self.tree.without(id, neutral);
         if without == self.whole {
-            return self.dead(id, context);
+            return Effect::None;
         }
         if self.shown_alive(id, without) {
-            return State::Alive;
+            return Effect::Some;
         }
         let arena = &mut self.tree.prover.builder.arena;
         let (not_without, not_whole) = (arena.not(without), arena.not(self.whole));
@@ -404,12 +417,23 @@ impl Run<'_, '_> {
         // the other way round. The trivial one of the two questions costs next to nothing.
         for roots in [[self.whole, not_without], [without, not_whole]] {
             match self.tree.prover.ask(&roots, self.budget) {
-                Answer::Sat(_) => return State::Alive,
+                Answer::Sat(_) => return Effect::Some,
                 Answer::Unsat => {}
-                Answer::Unknown(_) => return State::Unknown,
+                Answer::Unknown(u) => return Effect::Unknown(u.reason),
             }
         }
-        self.dead(id, context)
+        Effect::None
+    }
+
+    fn take_out(&mut self, id: usize, context: PartKind) {
+        let value = context == PartKind::All;
+        self.tree.parts[id].truth = (Arena::constant(value), Arena::constant(!value));
+        let mut at = id;
+        while let Some(parent) = self.tree.parts[at].parent {
+            self.tree.parts[parent].truth = self.tree.combine(parent, None);
+            at = parent;
+        }
+        self.whole = self.tree.parts[self.root].truth.0;
     }
 
     /// The part's own text in the event that fires shows an effect at once, for most items.
@@ -451,7 +475,8 @@ impl Run<'_, '_> {
         false
     }
 
-    fn dead(&mut self, id: usize, context: PartKind) -> State {
+    /// What kind of thing a part without effect is.
+    fn explain(&mut self, id: usize, context: PartKind) -> DeadSite {
         let p = &self.tree.parts[id];
         let (span, truth, absence, kind) = (p.span, p.truth, p.absence, p.kind);
         let composite = kind == PartKind::All || kind == PartKind::Any;
@@ -477,8 +502,7 @@ impl Run<'_, '_> {
             Answer::Sat(row) => Some(event(self.table, &row, &self.assumptions)),
             _ => None,
         };
-        let _ = &self.row;
-        State::Dead(DeadSite { kind, span, covered_by, example })
+        DeadSite { kind, span, covered_by, example }
     }
 
     /// A sibling that is true wherever the part is.
