@@ -32,13 +32,22 @@ impl<'a> Evidence<'a> {
         Evidence { present, kinds: HashMap::new() }
     }
 
+    /// The column that says of which kind an event of this table is.
+    pub fn kind_column(table: &str) -> Option<&'static str> {
+        KINDS.iter().find(|(t, _)| *t == table).map(|(_, c)| *c)
+    }
+
+    /// Whether that column holds numbers.
+    pub fn kind_is_number(table: &str) -> bool {
+        Evidence::kind_column(table) == Some("EventID")
+    }
+
     /// Questions to the data whose answers are the kinds of events: for each of the tables that has kinds
-    /// and that these detections read, a relation with one column.
-    pub fn questions(detections: &[Detection]) -> Vec<(Name, Rel)> {
-        let read: BTreeSet<Name> =
-            detections.iter().filter_map(|d| d.rel.as_ref()).flat_map(Rel::tables).collect();
+    /// and that these plans read, a relation with one column.
+    pub fn questions(plans: &[&Rel]) -> Vec<(Name, Rel)> {
+        let read: BTreeSet<Name> = plans.iter().flat_map(|r| r.tables()).collect();
         let scan = |table: &Name, column: &str| {
-            let scan = detections.iter().filter_map(|d| d.rel.as_ref()).find_map(|r| scan_of(r, table))?;
+            let scan = plans.iter().find_map(|r| scan_of(r, table))?;
             let key = scan.schema.get(column)?;
             let key = (key.name.clone(), Expr::column(key.name.clone(), key.ty, Span::default()));
             Some((table.clone(), scan.clone().aggregate(vec![key], Vec::new(), Span::default())))

@@ -257,6 +257,15 @@ pub enum SchemaCommand {
         #[command(flatten)]
         world: World,
     },
+    /// List Sigma's log sources: the view that holds their events, or why there is none
+    #[command(
+        name = "logsources",
+        after_help = "Examples:\n  tercel schema logsources\n  tercel schema logsources --format csv"
+    )]
+    LogSources {
+        #[command(flatten)]
+        world: World,
+    },
     /// Show a table or view: columns, types, values, and a view's KQL
     #[command(after_help = "Examples:\n  tercel schema show Sysmon\n  tercel schema show imNetworkSession")]
     Show {

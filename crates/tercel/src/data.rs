@@ -95,7 +95,8 @@ impl Data {
         let _ = self.schemas.set(schemas);
     }
 
-    fn schemas(&self) -> &Schemas {
+    /// The tables under which events are read.
+    pub fn schemas(&self) -> &Schemas {
         self.schemas.get_or_init(Schemas::builtin)
     }
 
@@ -116,6 +117,24 @@ impl Data {
         let range = (bound("--since", &reading.since)?, bound("--until", &reading.until)?);
         let _ = self.range.set(range);
         Ok(named)
+    }
+
+    /// Events from..until, in ticks, as the options name them.
+    pub fn range(&self) -> (Option<i64>, Option<i64>) {
+        self.range.get().copied().unwrap_or_default()
+    }
+
+    /// Keeps what a pass over the data saw, of the pass that saw most.
+    pub fn saw(&self, stats: ReadStats) {
+        let mut held = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.as_ref().is_none_or(|h| stats.events >= h.events) {
+            *held = Some(stats);
+        }
+    }
+
+    /// Counts events that were left out because of `--since` and `--until`.
+    pub fn left_out(&self, events: u64) {
+        *self.outside.lock().unwrap_or_else(PoisonError::into_inner) += events;
     }
 
     /// What reading saw; nothing when nothing was read.
@@ -146,7 +165,7 @@ impl Data {
 
     /// Rows within the range of times, which stand in the last column. A row without a time is outside.
     fn within(&self, batch: &RecordBatch) -> Result<RecordBatch, EngineError> {
-        let (from, until) = self.range.get().copied().unwrap_or_default();
+        let (from, until) = self.range();
         let last = batch.num_columns().saturating_sub(1);
         let times = batch.column(last).as_primitive::<Int64Type>();
         let keep: BooleanArray = (0..times.len())
@@ -158,8 +177,7 @@ impl Data {
         let kept = filter_record_batch(batch, &keep).map_err(DataFusionError::from)?;
         let columns: Vec<usize> = (0..last).collect();
         let out = kept.project(&columns).map_err(DataFusionError::from)?;
-        *self.outside.lock().unwrap_or_else(PoisonError::into_inner) +=
-            (batch.num_rows() - out.num_rows()) as u64;
+        self.left_out((batch.num_rows() - out.num_rows()) as u64);
         Ok(out)
     }
 }
@@ -198,10 +216,7 @@ impl DataSource for Data {
                 .read(demand, &mut |b| if interrupt::stopped() { ControlFlow::Break(()) } else { each(b) })
         };
         if let Some(stats) = telemetry.stats() {
-            let mut held = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-            if held.as_ref().is_none_or(|h| stats.events >= h.events) {
-                *held = Some(stats);
-            }
+            self.saw(stats);
         }
         failed.map_or(result, Err)
     }

@@ -9,6 +9,7 @@ mod failure;
 mod footer;
 mod interrupt;
 mod meter;
+mod omitted;
 mod output;
 mod report;
 mod talk;

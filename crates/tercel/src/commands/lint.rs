@@ -49,7 +49,7 @@ pub fn run(run: Run, mut args: Lint) -> Result<Outcome, Failure> {
 fn findings(args: &Lint, rules: &mut [Detection]) -> Result<Vec<(usize, Finding)>, Failure> {
     let options = LintOptions {
         allow: args.allow.clone(),
-        compile: CompileOptions { strict: args.world.strict.unwrap_or(false) },
+        compile: CompileOptions { strict: args.world.strict.unwrap_or(false), ..CompileOptions::default() },
     };
     let catalog = if args.syntax_only {
         None

@@ -7,7 +7,8 @@ use crate::failure::{Failure, Outcome};
 use crate::footer;
 use crate::meter::Meter;
 use crate::output::{Cell, Column, Rows};
-use crate::{interrupt, world};
+use crate::{interrupt, omitted, world};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tercel_catalog::{CompileOptions, Detection, Language, MAX_RULE_BYTES};
 use tercel_engine::{EngineError, Now, Options};
-use tercel_ir::{Rel, Severity};
+use tercel_ir::{Name, Rel, Severity};
 use tercel_schema::{SchemaCatalog, Schemas};
 
 /// What a query is written in.
@@ -56,8 +57,15 @@ pub fn run(run: Run, mut args: Query) -> Result<Outcome, Failure> {
     let result = match lang {
         Lang::Detection(language) => {
             let strict = args.world.strict.unwrap_or(false);
-            let rel = compile(&run, &catalog, language, text, &name, CompileOptions { strict })?;
-            rows(&rel, &data, &options, &target)
+            let rel = compile(
+                &run,
+                &catalog,
+                language,
+                text,
+                &name,
+                CompileOptions { strict, ..CompileOptions::default() },
+            )?;
+            rows(&rel, &catalog, &data, &options, &target)
         }
         Lang::Sql => sql(&text, &catalog, &data, &options, &target),
     };
@@ -155,7 +163,13 @@ fn compile(
 }
 
 /// Runs a relation and writes its rows as they come.
-fn rows(rel: &Rel, data: &Data, options: &Options, target: &crate::output::Target) -> Result<Said, Failure> {
+fn rows(
+    rel: &Rel,
+    catalog: &SchemaCatalog,
+    data: &Data,
+    options: &Options,
+    target: &crate::output::Target,
+) -> Result<Said, Failure> {
     let mut sink = Sink { out: target.rows(output(&rel.schema.columns))?, failed: None };
     let outcome = tercel_engine::query(rel, data, options, &mut |batch| match tercel_engine::rows(
         batch,
@@ -177,7 +191,32 @@ fn rows(rel: &Rel, data: &Data, options: &Options, target: &crate::output::Targe
         let columns = footer::shortened(&names.join(", "), false);
         notes.push(format!("{} cannot fill {columns} from this data", gap.view));
     }
+    notes.extend(left_out(rel, catalog, data, options, &seen));
     Ok(Said { now: outcome.now, notes })
+}
+
+/// What the views of the query leave out on purpose. Counting reads the data once more, which is done only
+/// where there can be such rows.
+fn left_out(
+    rel: &Rel,
+    catalog: &SchemaCatalog,
+    data: &Data,
+    options: &Options,
+    seen: &BTreeMap<Name, u64>,
+) -> Vec<String> {
+    let mut questions = omitted::questions(catalog, std::iter::once(rel));
+    questions.retain(|(_, count)| count.tables().iter().all(|t| seen.contains_key(t)));
+    let mut notes = Vec::new();
+    for (o, count) in &questions {
+        let rows = tercel_engine::query_rows(count, data, options)
+            .ok()
+            .and_then(|(_, rows)| rows.first()?.first()?.as_i64().and_then(|n| u64::try_from(n).ok()));
+        match rows {
+            Some(n) => notes.extend(omitted::note(o, n)),
+            None => notes.push(format!("{} leaves out {} (not counted)", o.view, o.what)),
+        }
+    }
+    notes
 }
 
 /// Runs SQL over the same tables and views.

@@ -1,4 +1,4 @@
-//! `tercel schema list` and `tercel schema show`.
+//! `tercel schema list`, `tercel schema logsources` and `tercel schema show`.
 
 use super::Run;
 use crate::cli::{SchemaCommand, World};
@@ -15,6 +15,7 @@ const SHOWN: usize = 12;
 pub fn run(run: Run, command: SchemaCommand) -> Result<Outcome, Failure> {
     match command {
         SchemaCommand::List { world } => list(&run, world),
+        SchemaCommand::LogSources { world } => log_sources(&run, world),
         SchemaCommand::Show { name, world } => show(&run, &name, world),
     }
 }
@@ -25,6 +26,23 @@ fn list(run: &Run, mut options: World) -> Result<Outcome, Failure> {
     let mut out = run.target()?.rows(Column::text(["name", "kind", "about"]))?;
     for e in catalog.list() {
         out.row(vec![Cell::text(e.name), Cell::text(e.kind.as_str()), Cell::text(e.about)])?;
+    }
+    out.finish()?;
+    Ok(Outcome::Ran)
+}
+
+fn log_sources(run: &Run, mut options: World) -> Result<Outcome, Failure> {
+    run.config.world(&mut options);
+    let catalog = world::catalog(&options, Schemas::builtin(), Vec::new())?;
+    let mut out = run.target()?.rows(Column::text(["product", "category", "service", "view", "about"]))?;
+    for e in catalog.log_sources() {
+        out.row(vec![
+            Cell::maybe(e.source.product),
+            Cell::maybe(e.source.category),
+            Cell::maybe(e.source.service),
+            Cell::maybe(e.view),
+            Cell::text(e.about),
+        ])?;
     }
     out.finish()?;
     Ok(Outcome::Ran)

@@ -6,12 +6,15 @@ use crate::failure::Failure;
 use crate::output::{Cell, Column, Format, Rows, Target};
 use std::ops::ControlFlow;
 use tercel_catalog::{Detection, Language};
-use tercel_engine::{Hit, Provenance};
+use tercel_engine::Provenance;
 use tercel_ir::{Type, Value};
 
 /// Hits and bytes of text that are held back for the sake of order; beyond that they go out as they come.
 const HELD: usize = 100_000;
 const HELD_BYTES: usize = 256 << 20;
+
+/// A row as an object, keys in column order.
+pub type Row = serde_json::Map<String, serde_json::Value>;
 
 /// Receives hits.
 pub struct Hits<'a> {
@@ -84,21 +87,21 @@ impl<'a> Hits<'a> {
         })
     }
 
-    /// One hit. All are counted, also those that are not written.
-    pub fn take(&mut self, hit: &Hit<'_>) -> ControlFlow<()> {
+    /// One hit of a detection: where its event came from, if it stands for one, and the row that a query
+    /// gives. All are counted, also those that are not written.
+    pub fn take(&mut self, rule: usize, from: Option<Provenance>, row: &dyn Fn() -> Row) -> ControlFlow<()> {
         if self.failed.is_some() {
             return ControlFlow::Break(());
         }
-        let Some(d) = self.detections.get(hit.plan) else { return ControlFlow::Continue(()) };
-        self.counted.by_rule[hit.plan] += 1;
-        if self.limit.is_some_and(|l| self.counted.by_rule[hit.plan] > l) {
+        let Some(d) = self.detections.get(rule) else { return ControlFlow::Continue(()) };
+        self.counted.by_rule[rule] += 1;
+        if self.limit.is_some_and(|l| self.counted.by_rule[rule] > l) {
             self.counted.unwritten += 1;
             return ControlFlow::Continue(());
         }
-        let from = hit.provenance();
-        let event = self.event(d, hit, from.as_ref());
+        let event = self.event(d, row, from.as_ref());
         let cells = if self.table { summary::row(d, from.as_ref(), &event) } else { full(d, from, event) };
-        let done = if self.streaming { self.out.row(cells) } else { self.hold(hit.plan, cells) };
+        let done = if self.streaming { self.out.row(cells) } else { self.hold(rule, cells) };
         match done {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => {
@@ -109,7 +112,7 @@ impl<'a> Hits<'a> {
     }
 
     /// The event of a hit: for a Sigma rule what its source wrote, for a query the row that it gives.
-    fn event(&self, d: &Detection, hit: &Hit<'_>, from: Option<&Provenance>) -> Cell {
+    fn event(&self, d: &Detection, row: &dyn Fn() -> Row, from: Option<&Provenance>) -> Cell {
         if d.language == Language::Sigma
             && let Some(text) = from.and_then(|p| p.event.as_deref())
         {
@@ -118,7 +121,7 @@ impl<'a> Hits<'a> {
                 Err(why) => Cell::Value(Value::Dynamic(serde_json::json!({ "error": why }))),
             };
         }
-        Cell::Value(Value::Dynamic(serde_json::Value::Object(hit.json())))
+        Cell::Value(Value::Dynamic(serde_json::Value::Object(row())))
     }
 
     fn hold(&mut self, rule: usize, cells: Vec<Cell>) -> std::io::Result<()> {

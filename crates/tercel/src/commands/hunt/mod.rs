@@ -1,6 +1,9 @@
 //! `tercel hunt`.
 
+mod correlations;
 mod hits;
+mod pass;
+mod program;
 mod summary;
 
 use super::{Rules, Run};
@@ -10,14 +13,16 @@ use crate::failure::{Failure, Outcome};
 use crate::footer::{self, Footer, Remark, RuleReport};
 use crate::meter::Meter;
 use crate::{interrupt, world};
+use correlations::Correlations;
 use hits::Hits;
+use pass::{Kinds, Pass, jobs};
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
-use tercel_catalog::{CompileOptions, Detection, Evidence, Language, Level};
-use tercel_engine::{HuntPlan, HuntStats, Now, Options};
-use tercel_ir::{Expr, ExprKind, Name, Rel, Severity, Value};
+use tercel_catalog::{CompileOptions, Detection, Evidence, Level, Role};
+use tercel_engine::{HuntStats, Now, Options, Provenance};
+use tercel_ir::{Expr, ExprKind, Rel, Severity};
+use tercel_rules::correlate::Refused;
 use tercel_schema::Schemas;
 
 /// With more rules than this, what is wrong with each is for the footer and for `lint`.
@@ -33,9 +38,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
 
     let mut rules = run.load_rules(&args.rules, args.lang.as_deref());
     rules.not_empty()?;
-    let below = rules.loaded.detections.len();
-    rules.loaded.detections.retain(|d| d.level >= level);
-    let below = below - rules.loaded.detections.len();
+    let below = tercel_catalog::retain(&mut rules.loaded.detections, |d| d.level >= level);
 
     let data = Arc::new(Data::open(&args.data, &args.reading, false));
     data.tell_missing(&run.talk)?;
@@ -53,57 +56,52 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     let strict = args.world.strict.unwrap_or(false);
     let anywhere = world::catalog(&args.world, Schemas::builtin(), Vec::new())?;
     for d in &mut rules.loaded.detections {
-        d.compile_for(&catalog, &anywhere, CompileOptions { strict });
+        d.compile_for(&catalog, &anywhere, CompileOptions { strict, ..CompileOptions::default() });
     }
+    tercel_catalog::settle_references(&mut rules.loaded.detections);
     tell(&run, &rules);
     let detections = &rules.loaded.detections;
-    let mut plans: Vec<HuntPlan> =
-        detections.iter().enumerate().filter_map(|(id, d)| Some(HuntPlan { id, rel: plan_of(d)? })).collect();
-    let ran = plans.len();
-    // Which kinds of events there are tells which rules could have fired; it is asked in the same pass.
-    let questions = Evidence::questions(detections);
-    let first_question = detections.len();
-    plans.extend(
-        questions
-            .iter()
-            .enumerate()
-            .map(|(i, (_, rel))| HuntPlan { id: first_question + i, rel: rel.clone() }),
-    );
-    let mut kinds: Vec<(Name, Value)> = Vec::new();
+    let (mut correlations, refused) = Correlations::new(detections);
+    let jobs = jobs(detections, &correlations);
+    let ran = detections.iter().filter(|d| d.rel.is_some() || d.correlation.is_some()).count();
 
     let mut hits = Hits::new(&target, detections, &data, args.limit_hits)?;
     let progress = data.progress.clone();
     let meter = Meter::start(run.talk.terminal && !run.talk.quiet, data.inputs.total_bytes(), move || {
         (progress.bytes(), progress.events())
     });
-    let stats = if ran == 0 {
+    let mut seen = Kinds::default();
+    let mut left_out = Vec::new();
+    let outcome = if ran == 0 {
         Ok(HuntStats::default())
     } else {
-        tercel_engine::hunt(plans, &*data, &options, &mut |hit| match hit.plan.checked_sub(first_question) {
-            Some(q) => {
-                kinds.extend(questions.get(q).map(|(table, _)| (table.clone(), hit.value(0))));
-                ControlFlow::Continue(())
-            }
-            None => hits.take(hit),
-        })
+        let mut pass = Pass { detections, data: &data, hits: &mut hits, correlations: &mut correlations };
+        let rest = pass.program(jobs, &mut options, &mut seen);
+        pass.plans(rest, &options, &catalog, &mut seen, &mut left_out)
     };
+    correlations.finish(detections, &mut |rule, time, row| {
+        let from = Provenance { time, source: None, record: None, event: None };
+        let _ = hits.take(rule, Some(from), &|| row.clone());
+    });
     drop(meter);
     let counted = hits.finish()?;
-    let stats = stats?;
+    let stats = outcome?;
 
     let mut footer = Footer::of_data(&data, started.elapsed());
     footer.now = stats.now.or(footer.now);
+    left_out.extend(correlations.notes(detections));
     footer.named_now = named_now.is_some();
     footer.notes = notes(&args, detections, below, level);
-    let report = report(detections, &stats, &data, kinds, ran, &counted, args.explain_skips);
+    footer.notes.append(&mut left_out);
+    let report = report(detections, &stats, &data, seen, &refused, ran, &counted, args.explain_skips);
     let failed = !report.failed.is_empty();
-    let refused = !report.skipped.is_empty();
+    let skipped = !report.skipped.is_empty();
     footer.rules = Some(report);
     footer.write(&run.talk, args.explain_skips);
 
     Ok(if interrupt::stopped() {
         Outcome::Interrupted
-    } else if ran == 0 && below == 0 || strict && refused || failed || data.incomplete() {
+    } else if ran == 0 && below == 0 || strict && skipped || failed || data.incomplete() {
         Outcome::Incomplete
     } else if args.fail_on_hit && counted.by_rule.iter().any(|n| *n > 0) {
         Outcome::Gate
@@ -140,23 +138,12 @@ fn tell(run: &Run, rules: &Rules) {
     }
 }
 
-/// A Sigma rule asks for events, not for columns: without any, the plan carries only where they are.
-fn plan_of(d: &Detection) -> Option<Rel> {
-    let rel = d.rel.as_ref()?;
-    if d.language == Language::Sigma {
-        let bare = rel.clone().project(Vec::new(), rel.span);
-        if tercel_engine::with_provenance(&bare).is_some() {
-            return Some(bare);
-        }
-    }
-    Some(rel.clone())
-}
-
 fn report(
     detections: &[Detection],
     stats: &HuntStats,
     data: &Data,
-    kinds: Vec<(Name, Value)>,
+    kinds: Kinds,
+    refused: &[Refused],
     ran: usize,
     counted: &hits::Counted,
     all: bool,
@@ -166,13 +153,27 @@ fn report(
     let seen = data.stats().map(|s| s.tables).unwrap_or_default();
     let present = |t: &str| seen.keys().any(|s| &**s == t);
     let mut evidence = Evidence::new(&present);
-    kinds.into_iter().for_each(|(table, kind)| evidence.saw(&table, kind));
+    for (table, values) in kinds {
+        values.into_iter().for_each(|v| evidence.saw(&table, v));
+    }
     let errors: HashMap<usize, String> =
         stats.plans.iter().filter_map(|p| Some((p.id, p.error.as_ref()?.to_string()))).collect();
     // Rules by view and the columns of it that stay empty.
     let mut gaps: Vec<((String, String), Vec<&str>)> = Vec::new();
     for (i, d) in detections.iter().enumerate() {
         let remark = |why: String| Remark { rule: format!("{} ({})", d.title, d.id), why };
+        if let Some(f) = refused.iter().find(|f| f.rule == i) {
+            r.skipped.push(remark(f.why.clone()));
+            continue;
+        }
+        let fired = counted.by_rule[i];
+        if d.rel.is_none() && d.correlation.is_some() || d.role() == Role::Filter && !d.has_errors() {
+            if fired > 0 {
+                r.hits[d.level as usize] += fired;
+                r.fired.push((d.title.clone(), d.id.clone(), d.level, fired));
+            }
+            continue;
+        }
         let Some(rel) = &d.rel else {
             let why = d.first_error().map_or_else(String::new, |e| match e.span {
                 Some(s) => format!("{}:{}: {}", d.path, d.text.place(s.start as usize).0, e.message),
@@ -181,7 +182,7 @@ fn report(
             r.skipped.push(remark(why));
             continue;
         };
-        let hits = counted.by_rule[i];
+        let hits = fired;
         r.hits[d.level as usize] += hits;
         if hits > 0 {
             r.fired.push((d.title.clone(), d.id.clone(), d.level, hits));

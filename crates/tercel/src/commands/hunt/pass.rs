@@ -1,0 +1,163 @@
+//! The passes over the data: first all rules that look at one event at a time, together; then, if any are
+//! left, those that need plans.
+
+use super::correlations::Correlations;
+use super::hits::{Hits, Row};
+use super::program;
+use crate::data::Data;
+use crate::failure::Failure;
+use crate::{interrupt, omitted};
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use tercel_catalog::{Detection, Evidence, Language};
+use tercel_engine::{DataSource, HuntPlan, HuntStats, Now, Options, Provenance, uses_now};
+use tercel_ir::{Name, Rel, Value};
+use tercel_rules::{Limits, RuleSet, Want};
+use tercel_schema::SchemaCatalog;
+
+/// What is to be computed for one detection.
+pub struct Job {
+    rule: usize,
+    rel: Rel,
+    want: Want,
+}
+
+/// Kinds of events that there were, by table.
+pub type Kinds = HashMap<Name, Vec<Value>>;
+
+/// One job for each detection that compiled. Correlated rules are asked for the fields that matter.
+pub fn jobs(detections: &[Detection], correlations: &Correlations) -> Vec<Job> {
+    let job = |(rule, d): (usize, &Detection)| {
+        let rel = d.rel.as_ref()?;
+        let sigma = d.language == Language::Sigma;
+        Some(if correlations.takes(rule) {
+            let text = sigma && d.reported;
+            Job { rule, rel: correlations.asked(rule, rel), want: Want { text, row: true } }
+        } else {
+            Job { rule, rel: rel.clone(), want: if sigma { Want::EVENT } else { Want::ROW } }
+        })
+    };
+    detections.iter().enumerate().filter_map(job).collect()
+}
+
+/// A hunt on its way.
+pub struct Pass<'a, 'h> {
+    pub detections: &'a [Detection],
+    pub data: &'a Data,
+    pub hits: &'a mut Hits<'h>,
+    pub correlations: &'a mut Correlations,
+}
+
+impl Pass<'_, '_> {
+    /// Runs what needs no plans. Gives back the rest.
+    pub fn program(&mut self, mut jobs: Vec<Job>, options: &mut Options, kinds: &mut Kinds) -> Vec<Job> {
+        // The engine must mean the same moment.
+        if jobs.iter().any(|j| uses_now(&j.rel)) {
+            let now = match options.now {
+                Now::At(ticks) => ticks,
+                Now::Newest => self.data.newest_time().unwrap_or(0),
+            };
+            options.now = Now::At(now);
+            for j in jobs.iter_mut().filter(|j| uses_now(&j.rel)) {
+                j.rel.fold_now(now);
+            }
+        }
+        let rules: Vec<(usize, &Rel, Want)> =
+            jobs.iter().enumerate().map(|(i, j)| (i, &j.rel, j.want)).collect();
+        let (set, not_here) = RuleSet::compile(&rules, &options.context, Limits::default());
+        if not_here.len() < jobs.len() {
+            let seen = program::run(set, self.data, &mut |out| {
+                for h in out.hits {
+                    let Some(job) = jobs.get(h.rule) else { continue };
+                    let from = Provenance {
+                        time: h.time,
+                        source: Some(h.source.to_string()),
+                        record: Some(h.record),
+                        event: h.text.as_deref().map(str::to_string),
+                    };
+                    let row = h.row.unwrap_or_default();
+                    self.found(job.rule, &job.rel, Some(from), &row)?;
+                }
+                if interrupt::stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            self.data.left_out(seen.outside);
+            *kinds = seen.kinds;
+        }
+        let rest: HashSet<usize> = not_here.into_iter().map(|(i, _)| i).collect();
+        let mut i = 0;
+        jobs.retain(|_| {
+            i += 1;
+            rest.contains(&(i - 1))
+        });
+        jobs
+    }
+
+    /// A row that a detection gave.
+    fn found(&mut self, rule: usize, rel: &Rel, from: Option<Provenance>, row: &[Value]) -> ControlFlow<()> {
+        if self.correlations.takes(rule)
+            && let Some(from) = &from
+        {
+            self.correlations.push(rule, from, row);
+        }
+        if !self.detections.get(rule).is_some_and(|d| d.reported && d.correlation.is_none()) {
+            return ControlFlow::Continue(());
+        }
+        self.hits.take(rule, from, &|| object(rel, row))
+    }
+
+    /// Runs the plans of the rest, in one more pass. Which kinds of events there are, and which rows views
+    /// leave out, is asked with them.
+    pub fn plans(
+        &mut self,
+        rest: Vec<Job>,
+        options: &Options,
+        catalog: &SchemaCatalog,
+        kinds: &mut Kinds,
+        notes: &mut Vec<String>,
+    ) -> Result<HuntStats, Failure> {
+        if rest.is_empty() {
+            return Ok(HuntStats::default());
+        }
+        let mut plans: Vec<HuntPlan> =
+            rest.iter().enumerate().map(|(id, j)| HuntPlan { id, rel: bare(j) }).collect();
+        let read: Vec<&Rel> = rest.iter().map(|j| &j.rel).collect();
+        let mut questions = Evidence::questions(&read);
+        questions.retain(|(table, _)| !kinds.contains_key(table));
+        let omitted = omitted::questions(catalog, read.into_iter());
+        let (first_kind, first_omitted) = (rest.len(), rest.len() + questions.len());
+        let asked = questions.iter().map(|(_, r)| r).chain(omitted.iter().map(|(_, r)| r));
+        plans.extend(asked.enumerate().map(|(i, rel)| HuntPlan { id: first_kind + i, rel: rel.clone() }));
+        let mut stats = tercel_engine::hunt(plans, self.data, options, &mut |hit| {
+            if let Some(job) = rest.get(hit.plan) {
+                return self.found(job.rule, &job.rel, hit.provenance(), &hit.values());
+            }
+            match questions.get(hit.plan - first_kind) {
+                Some((table, _)) => kinds.entry(table.clone()).or_default().push(hit.value(0)),
+                None => notes.extend(omitted.get(hit.plan - first_omitted).and_then(|(o, _)| {
+                    omitted::note(o, hit.value(0).as_i64().and_then(|n| u64::try_from(n).ok())?)
+                })),
+            }
+            ControlFlow::Continue(())
+        })?;
+        // Outcomes count in detections from here on.
+        stats.plans.retain(|p| p.id < first_kind);
+        stats.plans.iter_mut().for_each(|p| p.id = rest[p.id].rule);
+        Ok(stats)
+    }
+}
+
+/// A rule that is asked for events, not for columns: without any, the plan carries only where they are.
+fn bare(job: &Job) -> Rel {
+    if !job.want.row {
+        let bare = job.rel.clone().project(Vec::new(), job.rel.span);
+        if tercel_engine::with_provenance(&bare).is_some() {
+            return bare;
+        }
+    }
+    job.rel.clone()
+}
+
+/// A row as an object, keys in column order.
+fn object(rel: &Rel, row: &[Value]) -> Row {
+    rel.schema.columns.iter().zip(row).map(|(c, v)| (c.name.to_string(), v.to_json())).collect()
+}

@@ -1,0 +1,145 @@
+//! The part of a hunt that needs no plans: rules that look at one event at a time, all of them in one pass
+//! over the events.
+
+use crate::data::Data;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use tercel_catalog::Evidence;
+use tercel_ir::{Name, Value};
+use tercel_rules::{Matcher, Out, RuleSet};
+use tercel_telemetry::{LaidOut, LayoutSink, RawValue};
+
+/// Different kinds of events that are told apart in one table; of more, nothing is said.
+const MAX_KINDS: usize = 1024;
+
+/// What a thread saw beside hits.
+#[derive(Default)]
+pub struct Seen {
+    /// Kinds of events by table: the values of the column that says which.
+    pub kinds: HashMap<Name, Vec<Value>>,
+    /// Events outside the range of times.
+    pub outside: u64,
+}
+
+/// A matcher that looks at events of a range of times, and remembers which kinds of events there were.
+struct Watch {
+    matcher: Matcher,
+    range: (Option<i64>, Option<i64>),
+    layouts: Vec<Kind>,
+    tables: Vec<Kinds>,
+    /// The matcher's numbers of layouts, by ours.
+    inner: Vec<usize>,
+    hasher: RandomState,
+    outside: u64,
+}
+
+/// Where a layout says what kind of event it is, and for which table.
+struct Kind {
+    at: Option<usize>,
+    table: usize,
+}
+
+struct Kinds {
+    table: Name,
+    seen: HashMap<u64, Value>,
+}
+
+impl Watch {
+    fn new(matcher: Matcher, range: (Option<i64>, Option<i64>)) -> Watch {
+        Watch {
+            matcher,
+            range,
+            layouts: Vec::new(),
+            tables: Vec::new(),
+            inner: Vec::new(),
+            hasher: RandomState::new(),
+            outside: 0,
+        }
+    }
+
+    fn note_kind(&mut self, layout: usize, event: &LaidOut<'_>) {
+        let Kind { at: Some(at), table } = self.layouts[layout] else { return };
+        let Some(value) = event.values.get(at) else { return };
+        let hash = match *value {
+            RawValue::Number(s) | RawValue::Text(s) | RawValue::Str { body: s, .. } => {
+                self.hasher.hash_one(s)
+            }
+            RawValue::Utf16(units) => self.hasher.hash_one(units),
+            RawValue::Long(n) => self.hasher.hash_one(n),
+            RawValue::Null => 0,
+            _ => return,
+        };
+        let kinds = &mut self.tables[table];
+        if kinds.seen.len() < MAX_KINDS && !kinds.seen.contains_key(&hash) {
+            let value = match (Evidence::kind_is_number(&kinds.table), value) {
+                (_, RawValue::Null) => Value::Null,
+                (true, v) => v.as_i64().map_or(Value::Null, Value::Long),
+                (false, v) => v.as_text().map_or(Value::Null, |t| Value::Str(t.into_owned())),
+            };
+            kinds.seen.insert(hash, value);
+        }
+    }
+}
+
+impl LayoutSink for Watch {
+    type Out = Out;
+
+    fn source(&mut self, source: &Name) {
+        self.matcher.source(source);
+    }
+
+    fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize> {
+        let inner = self.matcher.layout(table, names)?;
+        let at = Evidence::kind_column(table).and_then(|c| names.iter().position(|n| &**n == c));
+        let index = self.tables.iter().position(|k| k.table == *table).unwrap_or_else(|| {
+            self.tables.push(Kinds { table: table.clone(), seen: HashMap::new() });
+            self.tables.len() - 1
+        });
+        self.layouts.push(Kind { at, table: index });
+        self.inner.push(inner);
+        Some(self.inner.len() - 1)
+    }
+
+    fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()> {
+        self.note_kind(layout, event);
+        let (from, until) = self.range;
+        if from.is_some() || until.is_some() {
+            let within =
+                event.time().is_some_and(|t| from.is_none_or(|f| t >= f) && until.is_none_or(|u| t < u));
+            if !within {
+                self.outside += 1;
+                return ControlFlow::Continue(());
+            }
+        }
+        self.matcher.event(self.inner[layout], event)
+    }
+
+    fn take(&mut self) -> Out {
+        self.matcher.take()
+    }
+}
+
+/// Runs the rules over all events. Hits come in the order of the files, of the events in them, and of the
+/// rules.
+pub fn run(set: RuleSet, data: &Data, each: &mut dyn FnMut(Out) -> ControlFlow<()>) -> Seen {
+    let set = Arc::new(set);
+    let range = data.range();
+    let make = || Watch::new(Matcher::new(set.clone()), range);
+    let (sinks, stats) = data.inputs.feed(data.schemas(), &make, each, &data.progress);
+    data.saw(stats);
+    let mut seen = Seen::default();
+    for sink in sinks {
+        seen.outside += sink.outside;
+        for k in sink.tables {
+            let all = seen.kinds.entry(k.table).or_default();
+            for v in k.seen.into_values() {
+                if !all.contains(&v) {
+                    all.push(v);
+                }
+            }
+        }
+    }
+    seen
+}
