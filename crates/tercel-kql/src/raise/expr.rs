@@ -197,11 +197,20 @@ impl<'e> Ranges<'e> {
 
 /// The negated form of an operator, where there is one.
 fn negation(inner: &Ir, depth: usize) -> Result<Expr, Diagnostic> {
+    if let ExprKind::Or(items) = &inner.kind
+        && items.len() > 1
+        && items.iter().all(|i| matches!(&i.kind, ExprKind::Call(f, _) if f.name == "ip_in_cidr"))
+    {
+        // One exclusion for each family reads better than one of both.
+        let said = expr(inner, depth)?;
+        if let Kql::Or(families) = said.node {
+            return Ok(node(Kql::And(families.into_iter().map(never).collect())));
+        }
+        return Ok(never(said));
+    }
     if may_be_null(inner) {
         // `not(null)` is null, and the row would be lost.
-        let known =
-            function_call("coalesce", vec![expr(inner, depth)?, node(Kql::Literal(Literal::Bool(false)))]);
-        return Ok(function_call("not", vec![known]));
+        return Ok(never(expr(inner, depth)?));
     }
     let mut said = expr(inner, depth)?;
     match &mut said.node {
@@ -248,6 +257,12 @@ fn negation(inner: &Ir, depth: usize) -> Result<Expr, Diagnostic> {
         _ => {}
     }
     Ok(function_call("not", vec![said]))
+}
+
+/// `not(…)` of what may be null, which here counts as false.
+fn never(e: Expr) -> Expr {
+    let known = function_call("coalesce", vec![e, node(Kql::Literal(Literal::Bool(false)))]);
+    function_call("not", vec![known])
 }
 
 /// Whether the words for this are null where the expression itself is false. Only address ranges are:

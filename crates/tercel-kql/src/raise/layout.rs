@@ -106,7 +106,7 @@ fn broken(e: &Expr, indent: usize, at: usize, depth: u32) -> String {
             out
         }
         ExprKind::Call(c) if &*c.name.node == "not" && c.arguments.len() == 1 => {
-            format!("not({})", broken(&c.arguments[0].value, indent + 4, at + 4, depth))
+            format!("not({})", broken(&c.arguments[0].value, indent, at + 4, depth))
         }
         _ => line,
     }

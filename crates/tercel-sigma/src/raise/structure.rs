@@ -4,6 +4,8 @@ use super::item::{Test, test};
 use super::{spanned, text, unsaid};
 use crate::ast::{Detection, Search, SearchBody, Spanned};
 use crate::condition::{Condition, Expression, Quantifier, Target};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Span};
 
 /// Nesting beyond this is refused; so it is by the parser of conditions.
@@ -84,38 +86,64 @@ fn alternatives(e: &Expr) -> Result<Option<Test>, Diagnostic> {
     Ok(found)
 }
 
-/// A conjunction of tests, each of another field or kind, as the items of one search.
-fn map(items: &[&Expr]) -> Result<Option<SearchBody>, Diagnostic> {
-    // Tests that share their key: several values that must all be there, or no map.
-    let mut tests: Vec<(Test, bool)> = Vec::new();
-    for e in items {
-        let Some(t) = alternatives(e)? else { return Ok(None) };
-        match tests.iter_mut().find(|(other, _)| other.joins(&t)) {
-            None => tests.push((t, false)),
-            Some((other, all)) if t.values.len() == 1 && (*all || other.values.len() == 1) => {
-                other.values.extend(t.values);
-                *all = true;
+/// Tests that hold together, one an item: a key twice is a list that asks for all its values, or has no
+/// place here.
+#[derive(Default)]
+struct Items {
+    tests: Vec<(Test, bool)>,
+    places: HashMap<String, usize>,
+}
+
+impl Items {
+    /// `false`: the key is taken.
+    fn add(&mut self, t: &Test) -> bool {
+        let key = format!("{:?}{:?}", t.field, t.modifiers);
+        let Some(at) = self.places.get(&key) else {
+            self.places.insert(key, self.tests.len());
+            self.tests.push((t.clone(), false));
+            return true;
+        };
+        let (other, all) = &mut self.tests[*at];
+        let fits = t.values.len() == 1 && (*all || other.values.len() == 1);
+        if fits {
+            other.values.extend(t.values.iter().cloned());
+            *all = true;
+        }
+        fits
+    }
+
+    fn body(self) -> Option<SearchBody> {
+        if self.tests.is_empty() {
+            return None;
+        }
+        // A keyword beside fields is a search of its own.
+        if self.tests.iter().any(|(t, _)| t.field.is_none()) {
+            let [(t, all)] = self.tests.as_slice() else { return None };
+            if t.modifiers.is_empty() && !*all {
+                let words =
+                    t.values.iter().map(|v| spanned(SearchBody::Keyword(spanned(v.clone())))).collect();
+                return Some(SearchBody::List(words));
             }
-            Some(_) => return Ok(None),
+        }
+        Some(SearchBody::Map(self.tests.into_iter().map(|(t, all)| t.item(all)).collect()))
+    }
+}
+
+/// A conjunction of tests, each of another field or kind, as the items of one search.
+fn map(e: &Expr) -> Result<Option<SearchBody>, Diagnostic> {
+    let mut items = Items::default();
+    for c in conjuncts(e) {
+        match alternatives(c)? {
+            Some(t) if items.add(&t) => {}
+            _ => return Ok(None),
         }
     }
-    if tests.is_empty() {
-        return Ok(None);
-    }
-    // A keyword beside fields is a search of its own.
-    if tests.iter().any(|(t, _)| t.field.is_none()) {
-        let [(t, all)] = tests.as_slice() else { return Ok(None) };
-        if t.modifiers.is_empty() && !*all {
-            let words = t.values.iter().map(|v| spanned(SearchBody::Keyword(spanned(v.clone())))).collect();
-            return Ok(Some(SearchBody::List(words)));
-        }
-    }
-    Ok(Some(SearchBody::Map(tests.into_iter().map(|(t, all)| t.item(all)).collect())))
+    Ok(items.body())
 }
 
 /// Any expression that one search can say: a map, or a list of maps.
 fn search(e: &Expr) -> Result<Option<SearchBody>, Diagnostic> {
-    if let Some(body) = map(&conjuncts(e).iter().collect::<Vec<_>>())? {
+    if let Some(body) = map(e)? {
         return Ok(Some(body));
     }
     let all = disjuncts(e);
@@ -124,22 +152,25 @@ fn search(e: &Expr) -> Result<Option<SearchBody>, Diagnostic> {
     }
     let mut list: Vec<SearchBody> = Vec::new();
     // Alternatives of one field are one map of the list.
-    let mut single: Vec<(Test, usize)> = Vec::new();
+    let mut single: HashMap<String, (Test, usize)> = HashMap::new();
     for d in all {
         if let Some(t) = test(d)?.filter(|t| t.field.is_some()) {
-            if let Some((other, at)) = single.iter_mut().find(|(other, _)| other.joins(&t)) {
-                other.values.extend(t.values);
-                list[*at] = SearchBody::Map(vec![other.clone().item(false)]);
-            } else {
-                single.push((t.clone(), list.len()));
-                list.push(SearchBody::Map(vec![t.item(false)]));
+            match single.entry(format!("{:?}{:?}", t.field, t.modifiers)) {
+                Entry::Occupied(mut known) => known.get_mut().0.values.extend(t.values),
+                Entry::Vacant(place) => {
+                    place.insert((t.clone(), list.len()));
+                    list.push(SearchBody::Map(Vec::new()));
+                }
             }
             continue;
         }
-        match map(&conjuncts(d).iter().collect::<Vec<_>>())? {
+        match map(d)? {
             Some(body) => list.push(body),
             None => return Ok(None),
         }
+    }
+    for (t, at) in single.into_values() {
+        list[at] = SearchBody::Map(vec![t.item(false)]);
     }
     Ok(Some(SearchBody::List(list.into_iter().map(spanned).collect())))
 }
@@ -163,31 +194,37 @@ impl Builder {
     fn top(&mut self, e: &Expr) -> Result<Spanned<Expression>, Diagnostic> {
         let mut parts = Vec::new();
         let mut excluded = Vec::new();
-        let mut together = Vec::new();
+        let mut together: Vec<Items> = Vec::new();
+        let mut taken: HashMap<String, usize> = HashMap::new();
         let mut others = Vec::new();
         for c in conjuncts(e) {
             if let Some(f) = exclusion(c) {
                 excluded.push(f);
-            } else if alternatives(c)?.is_some_and(|t| t.field.is_some()) {
-                together.push(c);
             } else {
-                others.push(c);
-            }
-        }
-        // What cannot be one map (two lists of one field) is several selections.
-        while !together.is_empty() {
-            let mut fitting: Vec<&Expr> = Vec::new();
-            let mut rest = Vec::new();
-            for c in together {
-                fitting.push(c);
-                if fitting.len() > 1 && map(&fitting)?.is_none() {
-                    fitting.pop();
-                    rest.push(c);
+                match alternatives(c)?.filter(|t| t.field.is_some()) {
+                    // What cannot be one map (two lists of one field) is several selections: the n-th list of
+                    // a field stands in the n-th.
+                    Some(t) => {
+                        let key = format!("{:?}{:?}", t.field, t.modifiers);
+                        let nth = taken.entry(key).or_insert(0);
+                        while together.len() <= *nth {
+                            together.push(Items::default());
+                        }
+                        if !together[*nth].add(&t) {
+                            *nth += 1;
+                            if together.len() <= *nth {
+                                together.push(Items::default());
+                            }
+                            together[*nth].add(&t);
+                        }
+                    }
+                    None => others.push(c),
                 }
             }
-            let body = map(&fitting)?.ok_or_else(|| unsaid("this condition"))?;
+        }
+        for items in together {
+            let body = items.body().ok_or_else(|| unsaid("this condition"))?;
             parts.push(self.named(body, Role::Selection));
-            together = rest;
         }
         for c in others {
             parts.push(self.expression(c, Role::Selection, 0)?);
@@ -267,11 +304,10 @@ impl Builder {
 
     fn finish(self) -> Vec<Search> {
         let list = |prefix: &str, bodies: Vec<SearchBody>| {
-            let named = bodies
-                .into_iter()
-                .enumerate()
-                .map(|(i, body)| Search { name: text(format!("{prefix}_{}", i + 1)), body: spanned(body) });
-            named.collect::<Vec<_>>()
+            let alone = bodies.len() == 1 && prefix == ONE;
+            let name = |i: usize| if alone { ONE.to_string() } else { format!("{prefix}_{}", i + 1) };
+            let named = bodies.into_iter().enumerate();
+            named.map(|(i, body)| Search { name: text(name(i)), body: spanned(body) }).collect::<Vec<_>>()
         };
         let mut out = list(ONE, self.selections);
         out.extend(list("filter_main", self.filters));

@@ -1,0 +1,126 @@
+//! What is asked for, and what must be brought.
+
+use std::str::FromStr;
+use tercel_ir::{Diagnostic, Rel};
+use tercel_sigma::ast::Meta;
+
+/// A detection to convert.
+#[derive(Clone, Copy, Debug)]
+pub struct Detection<'a> {
+    /// What it means: the lowering of its text.
+    pub rel: &'a Rel,
+    /// What it says about itself; a Sigma rule made of it carries this on.
+    pub meta: &'a Meta,
+}
+
+/// A language to convert to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// Kusto Query Language.
+    Kql,
+    /// Sumo Logic search.
+    Sumo,
+    /// A Sigma rule.
+    Sigma,
+}
+
+/// Whose tables and columns KQL is to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// Microsoft Defender's advanced hunting tables.
+    #[default]
+    Defender,
+    /// Microsoft Sentinel's normalised schemas.
+    Asim,
+    /// Sysmon's events in Sentinel's `Event` table.
+    Sentinel,
+    /// The tables as their source writes them.
+    Native,
+}
+
+impl FromStr for Vocabulary {
+    type Err = Diagnostic;
+    fn from_str(s: &str) -> Result<Vocabulary, Diagnostic> {
+        Ok(match s.to_ascii_lowercase().as_str() {
+            "defender" | "xdr" | "mde" => Vocabulary::Defender,
+            "asim" => Vocabulary::Asim,
+            "sentinel" => Vocabulary::Sentinel,
+            "native" | "sysmon" => Vocabulary::Native,
+            _ => {
+                return Err(Diagnostic::error("unknown-schema", format!("there is no vocabulary `{s}`"))
+                    .help("one of defender, asim, sentinel, native"));
+            }
+        })
+    }
+}
+
+/// Where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The language.
+    pub language: Language,
+    /// Of KQL, whose columns; the other languages have one vocabulary each.
+    pub vocabulary: Vocabulary,
+}
+
+/// Choices of the user.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Conditions that the target cannot check are left out, as long as others remain: the result finds more.
+    /// Otherwise a detection that needs them is refused.
+    pub widen: bool,
+    /// `_sourceCategory` of Sysmon's events in Sumo Logic.
+    pub source_category: String,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { widen: false, source_category: "windows/sysmon".into() }
+    }
+}
+
+/// How two detections relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// They find the same events.
+    Equal,
+    /// The first finds some of what the second finds.
+    Narrower,
+    /// The first finds all of what the second finds, and more.
+    Wider,
+    /// Each finds something that the other does not.
+    Different,
+    /// Not decided.
+    Unknown,
+}
+
+/// A prover's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// How the conversion (the first) relates to the detection that it was made from.
+    pub relation: Relation,
+    /// Why it is not known, or what else is to be said.
+    pub reason: Option<String>,
+}
+
+/// Decides how two filters relate.
+pub trait Prove {
+    /// How `conversion` relates to `original`.
+    fn compare(&self, conversion: &Rel, original: &Rel) -> Answer;
+}
+
+impl<F: Fn(&Rel, &Rel) -> Answer> Prove for F {
+    fn compare(&self, conversion: &Rel, original: &Rel) -> Answer {
+        self(conversion, original)
+    }
+}
+
+/// No proof at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unproved;
+
+impl Prove for Unproved {
+    fn compare(&self, _: &Rel, _: &Rel) -> Answer {
+        Answer { relation: Relation::Unknown, reason: Some("no proof was asked for".into()) }
+    }
+}

@@ -1,0 +1,181 @@
+//! A filter taken apart: the relation that it starts from, what its columns are, and what must hold.
+
+use std::collections::HashMap;
+use tercel_ir::{Diagnostic, Expr, ExprKind, Name, Rel, RelKind, Schema, Type};
+
+/// Relations inside each other beyond this are refused.
+const MAX_DEPTH: usize = 100;
+/// Nodes of an expression beyond this are refused: substitution multiplies.
+pub(crate) const MAX_NODES: usize = 200_000;
+
+/// A filter over one relation.
+#[derive(Clone, Debug)]
+pub(crate) struct Flat {
+    /// Where it starts: a table or a view.
+    pub base: Name,
+    pub schema: Schema,
+    /// Computed columns over those of the base; `None` for a projection that lacks the column. Columns that
+    /// are not listed are the base's own, unless the filter ends in a projection.
+    pub columns: HashMap<Name, Expr>,
+    pub projected: bool,
+    /// All must be true.
+    pub conditions: Vec<Expr>,
+    /// What does not change which events are found.
+    pub notes: Vec<String>,
+    /// Columns that hold a path in some rows and a file name alone in others.
+    pub bare: Vec<Name>,
+}
+
+impl Flat {
+    fn new(base: Name, schema: Schema) -> Flat {
+        Flat {
+            base,
+            schema,
+            columns: HashMap::new(),
+            projected: false,
+            conditions: Vec::new(),
+            notes: Vec::new(),
+            bare: Vec::new(),
+        }
+    }
+
+    /// A column of the result in terms of the base's; `None` where the result has no such column.
+    pub fn column(&self, name: &Name, ty: Type) -> Option<Expr> {
+        match self.columns.get(name) {
+            Some(e) => Some(e.clone()),
+            None if self.projected => None,
+            None => {
+                let own = self.schema.get(name);
+                if own.is_none() && !self.schema.open {
+                    return None;
+                }
+                Some(Expr::column(name.clone(), own.map_or(ty, |c| c.ty), tercel_ir::Span::default()))
+            }
+        }
+    }
+
+    /// An expression over the result's columns in terms of the base's; columns that it lacks are null.
+    fn own(&self, e: &Expr) -> Result<Expr, Diagnostic> {
+        let out = substitute(e, &|n, ty| self.column(n, ty).unwrap_or_else(|| Expr::null(ty, e.span)));
+        if size(&out) > MAX_NODES { Err(too_large()) } else { Ok(out) }
+    }
+}
+
+pub(crate) fn too_large() -> Diagnostic {
+    Diagnostic::error("too-large", "the detection unfolds to more than can be converted")
+}
+
+/// Nodes of an expression.
+pub(crate) fn size(e: &Expr) -> usize {
+    1 + e.children().into_iter().map(size).sum::<usize>()
+}
+
+/// An expression with its columns replaced.
+pub(crate) fn substitute(e: &Expr, column: &dyn Fn(&Name, Type) -> Expr) -> Expr {
+    if let ExprKind::Column(n) = &e.kind {
+        return column(n, e.ty);
+    }
+    let mut out = e.clone();
+    for c in out.children_mut() {
+        *c = substitute(c, column);
+    }
+    out
+}
+
+/// Takes a relation apart down to its view or table. With `table`, views are opened and of a union the one
+/// input is followed that reads this table.
+///
+/// # Errors
+/// When the relation does more than filter.
+pub(crate) fn flatten(rel: &Rel, table: Option<&str>) -> Result<Flat, Diagnostic> {
+    walk(rel, table, 0)
+}
+
+fn walk(rel: &Rel, table: Option<&str>, depth: usize) -> Result<Flat, Diagnostic> {
+    if depth > MAX_DEPTH {
+        return Err(too_large());
+    }
+    let d = depth + 1;
+    Ok(match &rel.kind {
+        RelKind::Scan { table } => Flat::new(table.clone(), rel.schema.clone()),
+        RelKind::View { name, .. } if table.is_none() => Flat::new(name.clone(), rel.schema.clone()),
+        RelKind::View { body, .. } => walk(body, table, d)?,
+        RelKind::Filter { input, predicate } => {
+            let mut f = walk(input, table, d)?;
+            let p = f.own(predicate)?;
+            f.conditions.push(p);
+            f
+        }
+        RelKind::Extend { input, columns } => {
+            let mut f = walk(input, table, d)?;
+            let new = columns.iter().map(|(n, e)| Ok((n.clone(), f.own(e)?)));
+            let new = new.collect::<Result<Vec<_>, Diagnostic>>()?;
+            f.columns.extend(new);
+            f
+        }
+        RelKind::Project { input, columns } => {
+            let mut f = walk(input, table, d)?;
+            let new = columns.iter().map(|(n, e)| Ok((n.clone(), f.own(e)?)));
+            f.columns = new.collect::<Result<_, Diagnostic>>()?;
+            f.projected = true;
+            f
+        }
+        RelKind::Sort { input, .. } => {
+            let mut f = walk(input, table, d)?;
+            f.notes.push("the order of the results".into());
+            f
+        }
+        RelKind::Limit { input, .. } => {
+            let mut f = walk(input, table, d)?;
+            f.notes.push("the limit on the number of results".into());
+            f
+        }
+        RelKind::Union { inputs, .. } => {
+            let mut reading = inputs.iter().filter(|i| match table {
+                Some(t) => scans(i, t),
+                None => true,
+            });
+            match (reading.next(), reading.next()) {
+                (Some(one), None) => {
+                    let mut f = walk(one, table, d)?;
+                    // The union has the columns of all its inputs; this one has only its own.
+                    if !f.schema.open {
+                        f.projected |= f.columns.is_empty();
+                        if f.columns.is_empty() {
+                            let own = f.schema.columns.clone();
+                            let column = |c: &tercel_ir::Column| {
+                                (
+                                    c.name.clone(),
+                                    Expr::column(c.name.clone(), c.ty, tercel_ir::Span::default()),
+                                )
+                            };
+                            f.columns = own.iter().map(column).collect();
+                        }
+                    }
+                    f
+                }
+                (None, _) => {
+                    return Err(Diagnostic::error("no-such-table", "no part of the view reads the table"));
+                }
+                _ => return Err(refusal("a union of tables")),
+            }
+        }
+        RelKind::Aggregate { .. } => return Err(refusal("an aggregation")),
+        RelKind::Join { .. } => return Err(refusal("a join")),
+        RelKind::Unnest { .. } => return Err(refusal("an expansion of arrays")),
+        RelKind::Values { .. } => return Err(refusal("a table that is written down")),
+    })
+}
+
+/// Whether a relation reads a table, not counting tables inside expressions.
+fn scans(rel: &Rel, table: &str) -> bool {
+    match &rel.kind {
+        RelKind::Scan { table: t } => &**t == table,
+        _ => rel.inputs().into_iter().any(|i| scans(i, table)),
+    }
+}
+
+fn refusal(what: &str) -> Diagnostic {
+    Diagnostic::error("not-a-filter", format!("the detection has {what}"))
+        .meaning("only detections that look at one event at a time are converted")
+}

@@ -1,0 +1,326 @@
+//! The form in the middle: a predicate over the fields of a Sigma log source.
+
+use crate::asks::Detection;
+use crate::facts::Facts;
+use crate::flat::{Flat, flatten, substitute};
+use crate::logic::{as_bool, key, tidy, two_valued};
+use crate::out::{Effect, Loss};
+use crate::rewrite::{Rewriter, call, signed, with_sign};
+use std::collections::BTreeSet;
+use tercel_ir::function::Context;
+use tercel_ir::{Catalog, Diagnostic, Expr, ExprKind, Name, Rel, Type, Value};
+use tercel_schema::{EntryKind, SchemaCatalog, Source};
+
+/// The table whose names Sigma's Windows categories use.
+pub(crate) const SYSMON: &str = "Sysmon";
+
+/// A predicate over a log source.
+pub(crate) struct Hub {
+    pub source: Source,
+    /// The log source's relation.
+    pub rel: Rel,
+    /// In two-valued form.
+    pub predicate: Expr,
+    pub losses: Vec<Loss>,
+    pub notes: Vec<String>,
+    pub assumptions: BTreeSet<&'static str>,
+}
+
+impl Hub {
+    pub fn from(detection: &Detection<'_>, catalog: &SchemaCatalog) -> Result<Hub, Diagnostic> {
+        let flat = flatten(detection.rel, None)?;
+        let all = Expr::and(flat.conditions.clone(), detection.rel.span);
+        let predicate = two_valued(&all, true)?;
+        let notes = flat.notes.clone();
+        if let Some(source) = catalog.source_of(&flat.base) {
+            let rel = relation(catalog, &flat.base)?;
+            return Ok(Hub {
+                source: source.clone(),
+                rel,
+                predicate,
+                losses: Vec::new(),
+                notes,
+                assumptions: BTreeSet::new(),
+            });
+        }
+        // Another vocabulary: its columns are defined over Sysmon's, or it is a table itself.
+        let base = relation(catalog, &flat.base)?;
+        let through = flatten(&base, Some(SYSMON)).map_err(|_| {
+            Diagnostic::error(
+                "no-counterpart",
+                format!("`{}` has no counterpart among Sysmon's events, whose fields Sigma uses", flat.base),
+            )
+        });
+        let through = match through {
+            Ok(t) => t,
+            Err(d) => return Hub::own_table(&flat, predicate, catalog, notes).ok_or(d),
+        };
+        let mut t = Translation::new(&through, "Sysmon", true);
+        let predicate = t.translate(&predicate)?;
+        let Translation { losses, rewriter, .. } = t;
+        let (source, predicate) = choose(&predicate, catalog)?;
+        let rel = catalog.log_source(tercel_ir::catalog::LogSource {
+            category: source.category.as_deref(),
+            product: source.product.as_deref(),
+            service: source.service.as_deref(),
+        })?;
+        Ok(Hub { source, rel, predicate, losses, notes, assumptions: rewriter.assumptions })
+    }
+
+    /// A table that is a log source by itself, such as `SecurityEvent`.
+    fn own_table(flat: &Flat, predicate: Expr, catalog: &SchemaCatalog, notes: Vec<String>) -> Option<Hub> {
+        let service = match &*flat.base {
+            "SecurityEvent" => "security",
+            _ => return None,
+        };
+        let source =
+            Source { category: None, product: Some("windows".into()), service: Some(service.into()) };
+        let wanted = tercel_ir::catalog::LogSource {
+            category: None,
+            product: Some("windows"),
+            service: Some(service),
+        };
+        let rel = catalog.log_source(wanted).ok()?;
+        Some(Hub { source, rel, predicate, losses: Vec::new(), notes, assumptions: BTreeSet::new() })
+    }
+}
+
+pub(crate) fn relation(catalog: &SchemaCatalog, name: &str) -> Result<Rel, Diagnostic> {
+    let bare = name.strip_suffix("()").unwrap_or(name);
+    catalog.relation(bare).unwrap_or_else(|| {
+        Err(Diagnostic::error("unknown-table", format!("there is no table or view `{bare}`")))
+    })
+}
+
+/// Values of `EventID` that a conjunction names.
+fn event_ids(e: &Expr) -> Option<BTreeSet<i64>> {
+    let items = match &e.kind {
+        ExprKind::And(items) => items.as_slice(),
+        _ => std::slice::from_ref(e),
+    };
+    items.iter().find_map(|i| {
+        let (name @ ("eq" | "in"), args) = call(i)? else { return None };
+        let _ = name;
+        (&**args.first()?.as_column()? == "EventID").then_some(())?;
+        args[1..].iter().map(|a| a.as_literal().and_then(Value::as_i64)).collect()
+    })
+}
+
+/// The log source that holds the events of a predicate over Sysmon's table, and the predicate without what
+/// the log source says already.
+fn choose(predicate: &Expr, catalog: &SchemaCatalog) -> Result<(Source, Expr), Diagnostic> {
+    let service =
+        || Source { category: None, product: Some("windows".into()), service: Some("sysmon".into()) };
+    let Some(wanted) = event_ids(predicate) else { return Ok((service(), predicate.clone())) };
+    let mut best: Option<(usize, Source, BTreeSet<i64>)> = None;
+    for entry in catalog.list() {
+        if entry.kind != EntryKind::LogSource || !entry.name.starts_with("sigma/windows/") {
+            continue;
+        }
+        let Some(source) = catalog.source_of(&entry.name).filter(|s| s.category.is_some()) else { continue };
+        let Ok(rel) = relation(catalog, &entry.name) else { continue };
+        let Ok(flat) = flatten(&rel, Some(SYSMON)) else { continue };
+        // A log source that looks at more than the event's kind is too narrow.
+        let [condition] = flat.conditions.as_slice() else { continue };
+        let Some(ids) = event_ids(condition) else { continue };
+        if wanted.is_subset(&ids) && best.as_ref().is_none_or(|(n, ..)| ids.len() < *n) {
+            best = Some((ids.len(), source.clone(), ids));
+        }
+    }
+    let Some((_, source, ids)) = best else { return Ok((service(), predicate.clone())) };
+    if ids != wanted {
+        return Ok((source, predicate.clone()));
+    }
+    let items = match &predicate.kind {
+        ExprKind::And(items) => items.clone(),
+        _ => vec![predicate.clone()],
+    };
+    let rest: Vec<Expr> = items.into_iter().filter(|i| event_ids(i).is_none_or(|x| x != ids)).collect();
+    Ok((source, Expr::and(rest, predicate.span)))
+}
+
+/// A predicate over one vocabulary said in the columns of another.
+pub(crate) struct Translation<'f> {
+    flat: &'f Flat,
+    /// The other vocabulary's name, for messages.
+    to: String,
+    pub rewriter: Rewriter,
+    pub losses: Vec<Loss>,
+}
+
+impl<'f> Translation<'f> {
+    pub fn new(flat: &'f Flat, to: impl Into<String>, lift: bool) -> Translation<'f> {
+        Translation { flat, to: to.into(), rewriter: Rewriter::new(lift), losses: Vec::new() }
+    }
+
+    /// The predicate, and the conditions under which the other vocabulary's rows are meant at all.
+    pub fn translate(&mut self, predicate: &Expr) -> Result<Expr, Diagnostic> {
+        let mut all = Vec::new();
+        for c in &self.flat.conditions {
+            all.push(self.rewriter.predicate(&two_valued(c, true)?, 0));
+        }
+        all.push(self.part(predicate, 0));
+        let joined = tidy(Expr::and(all, predicate.span));
+        Ok(self.settle(joined))
+    }
+
+    /// Facts and rewriting make room for each other.
+    pub fn settle(&mut self, mut e: Expr) -> Expr {
+        for _ in 0..4 {
+            let before = key(&e);
+            e = tidy(Facts::default().simplify(&e, 0));
+            e = tidy(self.rewriter.predicate(&e, 0));
+            if key(&e) == before {
+                break;
+            }
+        }
+        e
+    }
+
+    fn part(&mut self, e: &Expr, depth: usize) -> Expr {
+        let span = e.span;
+        match &e.kind {
+            ExprKind::And(items) if depth < 80 => {
+                Expr::and(items.iter().map(|i| self.part(i, depth + 1)).collect(), span)
+            }
+            ExprKind::Or(items) if depth < 80 => {
+                Expr::or(items.iter().map(|i| self.part(i, depth + 1)).collect(), span)
+            }
+            _ => self.literal(e),
+        }
+    }
+
+    /// A definition that holds nothing.
+    fn absent(&self, name: &Name, ty: Type) -> bool {
+        match self.flat.column(name, ty) {
+            None => true,
+            Some(e) => match &e.kind {
+                ExprKind::Literal(Value::Null) => true,
+                ExprKind::Literal(Value::Str(s)) => s.is_empty(),
+                _ => false,
+            },
+        }
+    }
+
+    fn literal(&mut self, e: &Expr) -> Expr {
+        let mut columns = Vec::new();
+        e.columns(&mut columns);
+        let (test, positive) = signed(e);
+        let lists = match &test.kind {
+            ExprKind::Call(f, args) if matches!(f.name, "in" | "in_ci") => args.len() > 2,
+            _ => false,
+        };
+        let missing: Vec<&Name> =
+            columns.iter().map(|c| &c.0).filter(|n| self.absent(n, Type::String)).collect();
+        let new =
+            substitute(test, &|n, ty| self.flat.column(n, ty).unwrap_or_else(|| Expr::null(ty, span_of(e))));
+        let new = if missing.len() == columns.len() && !columns.is_empty() {
+            let v = new.eval(&|_| Value::Null, &Context::default());
+            Expr::boolean(v.as_bool() == Some(true), e.span)
+        } else {
+            match two_valued(&new, true) {
+                Ok(n) => tidy(self.rewriter.predicate(&n, 0)),
+                Err(_) => new,
+            }
+        };
+        let new = if self.flat.bare.is_empty() { new } else { self.bare(new, &columns, positive) };
+        if let (Some(value), false) = (as_bool(&new), columns.is_empty()) {
+            self.lose(&columns[0].0.clone(), !missing.is_empty(), value == positive);
+        } else if lists {
+            // One of a list may have become impossible where others have not.
+            self.partly(test, positive);
+        }
+        tidy(with_sign_deep(new, positive))
+    }
+
+    /// Tests of columns that may hold a file name alone: its end is tested without the separator too, and of
+    /// its folder nothing is known.
+    fn bare(&mut self, e: Expr, columns: &[(Name, tercel_ir::Span)], positive: bool) -> Expr {
+        let span = e.span;
+        match e.kind {
+            ExprKind::And(items) => {
+                Expr::and(items.into_iter().map(|i| self.bare(i, columns, positive)).collect(), span)
+            }
+            ExprKind::Or(items) => {
+                Expr::or(items.into_iter().map(|i| self.bare(i, columns, positive)).collect(), span)
+            }
+            ExprKind::Not(inner) => crate::logic::negate(self.bare(*inner, columns, !positive)),
+            kind => {
+                let e = Expr { kind, ty: e.ty, span };
+                let Some((name, args)) = call(&e) else { return e };
+                let mut read = Vec::new();
+                e.columns(&mut read);
+                if !read.iter().any(|c| self.flat.bare.contains(&c.0))
+                    || matches!(name, "isempty" | "isnotempty")
+                {
+                    return e;
+                }
+                let needle = match args.get(1).and_then(Expr::as_literal) {
+                    Some(Value::Str(s)) if args.len() == 2 => s.as_str(),
+                    _ => "\\",
+                };
+                let folder = |s: &str| s.contains(['\\', '/']);
+                let tail = needle.strip_prefix('\\').filter(|t| !folder(t) && !t.is_empty());
+                if let (true, Some(tail)) = (matches!(name, "endswith" | "endswith_cs"), tail) {
+                    let eq = if name == "endswith" { "eq_ci" } else { "eq" };
+                    let alone =
+                        Expr::known(eq, vec![args[0].clone(), Expr::literal(Value::str(tail), span)], span);
+                    return Expr::or(vec![e.clone(), alone], span);
+                }
+                if folder(needle) || !matches!(name, "contains" | "endswith") {
+                    let loss = Loss {
+                        what: columns.first().map_or_else(String::new, |c| c.0.to_string()),
+                        why: format!("in {}, rows of some sources hold only the file name", self.to),
+                        effect: if positive { Effect::Narrower } else { Effect::Wider },
+                    };
+                    if !self.losses.contains(&loss) {
+                        self.losses.push(loss);
+                    }
+                }
+                e
+            }
+        }
+    }
+
+    /// Values of a list that the other vocabulary can never hold.
+    fn partly(&mut self, test: &Expr, positive: bool) {
+        let Some((_, args)) = call(test) else { return };
+        let Some(column) = args[0].as_column().cloned() else { return };
+        let Some(definition) = self.flat.column(&column, args[0].ty) else { return };
+        if definition.as_column().is_some() {
+            return;
+        }
+        let op = if matches!(call(test), Some(("in", _))) { "eq" } else { "eq_ci" };
+        for a in &args[1..] {
+            let one = Expr::known(op, vec![definition.clone(), a.clone()], test.span);
+            if as_bool(&tidy(self.rewriter.predicate(&one, 0))) == Some(false) {
+                self.lose(&column, false, !positive);
+                return;
+            }
+        }
+    }
+
+    fn lose(&mut self, column: &Name, missing: bool, value: bool) {
+        let effect = if value { Effect::Wider } else { Effect::Narrower };
+        let why = match (missing, &**column) {
+            (true, _) => format!("{} has no counterpart of it", self.to),
+            (false, "ParentImage" | "GrandParentImage") => format!("{} records only the file name", self.to),
+            (false, _) => format!("what it is tested for never stands there in {}", self.to),
+        };
+        let loss = Loss { what: column.to_string(), why, effect };
+        if !self.losses.contains(&loss) {
+            self.losses.push(loss);
+        }
+    }
+}
+
+fn span_of(e: &Expr) -> tercel_ir::Span {
+    e.span
+}
+
+fn with_sign_deep(e: Expr, positive: bool) -> Expr {
+    match e.kind {
+        ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Not(_) if !positive => crate::logic::negate(e),
+        _ => with_sign(e, positive),
+    }
+}

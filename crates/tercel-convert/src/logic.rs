@@ -1,0 +1,373 @@
+//! Predicates in two-valued form.
+//!
+//! Expressions have three truth values, and languages disagree about the third. So a predicate is first
+//! brought to a form in which negation stands only around tests that are never null, and every test that
+//! may be null is guarded by `isnotnull`. From then on ordinary logic holds, whatever the language. A row
+//! is found exactly when the original predicate is true (not false, not null).
+
+use crate::flat::{MAX_NODES, too_large};
+use std::fmt::Write as _;
+use tercel_ir::{Diagnostic, Expr, ExprKind, Span, Type, Value};
+
+const MAX_DEPTH: usize = 150;
+
+/// An expression that is true exactly where `e` is true (`positive`), or where it is false.
+///
+/// # Errors
+/// When the result would be too large.
+pub(crate) fn two_valued(e: &Expr, positive: bool) -> Result<Expr, Diagnostic> {
+    let mut left = MAX_NODES;
+    let out = truth(e, positive, 0, &mut left)?;
+    Ok(tidy(out))
+}
+
+fn truth(e: &Expr, positive: bool, depth: usize, left: &mut usize) -> Result<Expr, Diagnostic> {
+    *left = left.checked_sub(1).ok_or_else(too_large)?;
+    if depth > MAX_DEPTH {
+        return Err(too_large());
+    }
+    let d = depth + 1;
+    let span = e.span;
+    Ok(match &e.kind {
+        ExprKind::Literal(v) => Expr::boolean(v.as_bool() == Some(positive), span),
+        ExprKind::Not(inner) => truth(inner, !positive, d, left)?,
+        ExprKind::And(items) | ExprKind::Or(items) => {
+            let items = items.iter().map(|i| truth(i, positive, d, left)).collect::<Result<Vec<_>, _>>()?;
+            if matches!(e.kind, ExprKind::And(_)) == positive {
+                Expr::and(items, span)
+            } else {
+                Expr::or(items, span)
+            }
+        }
+        ExprKind::Column(_) => compare("eq", e.clone(), Expr::boolean(positive, span)),
+        ExprKind::Case { branches, otherwise } if e.ty == Type::Bool => {
+            // The first branch whose condition is true decides.
+            let mut any = Vec::new();
+            let mut before: Vec<Expr> = Vec::new();
+            for (c, t) in branches {
+                let mut all = before.clone();
+                *left = left.checked_sub(before.iter().map(crate::flat::size).sum()).ok_or_else(too_large)?;
+                all.push(truth(c, true, d, left)?);
+                all.push(truth(t, positive, d, left)?);
+                any.push(Expr::and(all, span));
+                before.push(negate(truth(c, true, d, left)?));
+            }
+            before.push(truth(otherwise, positive, d, left)?);
+            any.push(Expr::and(before, span));
+            Expr::or(any, span)
+        }
+        ExprKind::Call(f, args) => match (f.name, args.as_slice()) {
+            ("eq" | "ne", [a, b]) => {
+                let equal = (f.name == "eq") == positive;
+                return equality(a, b, equal, e, d, left);
+            }
+            ("lt" | "le" | "gt" | "ge", [a, b]) => {
+                let name = if positive { f.name } else { opposite(f.name) };
+                let mut all = guards(&[a, b]);
+                all.push(Expr::known(name, vec![a.clone(), b.clone()], span));
+                Expr::and(all, span)
+            }
+            ("isnotempty" | "isnotnull", [a]) => {
+                let test = if f.name == "isnotempty" { "isempty" } else { "isnull" };
+                literal(Expr::known(test, vec![a.clone()], span), !positive)
+            }
+            ("ipv4_is_in_range" | "ipv6_is_in_range", [a, range]) if positive && is_cidr(range) => {
+                Expr::known("ip_in_cidr", vec![a.clone(), range.clone()], span)
+            }
+            ("ipv4_is_in_any_range" | "ipv6_is_in_any_range", [a, ranges @ ..])
+                if positive && !ranges.is_empty() && ranges.iter().all(is_cidr) =>
+            {
+                let each = ranges.iter().map(|r| Expr::known("ip_in_cidr", vec![a.clone(), r.clone()], span));
+                Expr::or(each.collect(), span)
+            }
+            ("ipv4_is_in_range", [a, range]) if is_cidr(range) => {
+                // False, not null: an IPv4 address outside.
+                let inside = Expr::known("ip_in_cidr", vec![a.clone(), range.clone()], span);
+                Expr::and(vec![Expr::known("is_valid_ipv4", vec![a.clone()], span), negate(inside)], span)
+            }
+            ("ipv4_is_in_any_range", [a, ranges @ ..])
+                if !ranges.is_empty() && ranges.iter().all(is_cidr) =>
+            {
+                let mut all = vec![Expr::known("is_valid_ipv4", vec![a.clone()], span)];
+                all.extend(
+                    ranges
+                        .iter()
+                        .map(|r| negate(Expr::known("ip_in_cidr", vec![a.clone(), r.clone()], span))),
+                );
+                Expr::and(all, span)
+            }
+            ("coalesce", [a, b]) if e.ty == Type::Bool => {
+                // The first that is not null.
+                let first = truth(a, positive, d, left)?;
+                match b.as_literal().and_then(Value::as_bool) {
+                    Some(b) if b == positive => {
+                        let other = truth(a, !positive, d, left)?;
+                        Expr::or(vec![first, negate(other)], span)
+                    }
+                    Some(_) => first,
+                    None => {
+                        let null = Expr::known("isnull", vec![a.clone()], span);
+                        let second = truth(b, positive, d, left)?;
+                        Expr::or(vec![first, Expr::and(vec![null, second], span)], span)
+                    }
+                }
+            }
+            (name, _) if two_valued_function(name, args) => literal(e.clone(), positive),
+            _ => {
+                let known = Expr::known("isnotnull", vec![e.clone()], span);
+                Expr::and(vec![known, literal(e.clone(), positive)], span)
+            }
+        },
+        _ => {
+            let known = Expr::known("isnotnull", vec![e.clone()], span);
+            Expr::and(vec![known, literal(e.clone(), positive)], span)
+        }
+    })
+}
+
+fn is_cidr(e: &Expr) -> bool {
+    match e.as_literal() {
+        Some(Value::Str(s)) => {
+            let (net, bits) = s.split_once('/').map_or((s.as_str(), None), |(n, b)| (n, Some(b)));
+            let Ok(ip) = net.trim().parse::<std::net::IpAddr>() else { return false };
+            let most = if ip.is_ipv4() { 32 } else { 128 };
+            bits.is_none_or(|b| b.parse::<u8>().is_ok_and(|b| b <= most))
+        }
+        _ => false,
+    }
+}
+
+fn opposite(name: &str) -> &'static str {
+    match name {
+        "lt" => "ge",
+        "le" => "gt",
+        "gt" => "le",
+        _ => "lt",
+    }
+}
+
+fn compare(name: &str, a: Expr, b: Expr) -> Expr {
+    let span = a.span;
+    Expr::known(name, vec![a, b], span)
+}
+
+/// Conditions under which a comparison of these is not null.
+fn guards(args: &[&Expr]) -> Vec<Expr> {
+    let unknown = args.iter().filter(|a| may_be_null(a));
+    unknown.map(|a| Expr::known("isnotnull", vec![(*a).clone()], a.span)).collect()
+}
+
+fn equality(
+    a: &Expr,
+    b: &Expr,
+    equal: bool,
+    e: &Expr,
+    depth: usize,
+    left: &mut usize,
+) -> Result<Expr, Diagnostic> {
+    let span = e.span;
+    // A test of a truth value is the test itself, or its opposite.
+    for (x, y) in [(a, b), (b, a)] {
+        if let (Some(Value::Bool(want)), false) = (y.as_literal(), matches!(x.kind, ExprKind::Column(_)))
+            && x.ty == Type::Bool
+        {
+            return if equal {
+                truth(x, *want, depth, left)
+            } else {
+                // Everything but that: the opposite, or null.
+                Ok(negate(truth(x, *want, depth, left)?))
+            };
+        }
+    }
+    let same = Expr::known("eq", vec![a.clone(), b.clone()], span);
+    let constant = |x: &Expr| x.as_literal().is_some_and(|v| !v.is_null());
+    if constant(a) || constant(b) || !may_be_null(a) || !may_be_null(b) {
+        return Ok(literal(same, equal));
+    }
+    if a.as_literal().is_some() || b.as_literal().is_some() {
+        // Equal to null is never true; different from null is true of what is not null.
+        let other = if a.as_literal().is_some() { b } else { a };
+        return Ok(match equal {
+            true => Expr::boolean(false, span),
+            false => literal(Expr::known("isnull", vec![other.clone()], span), false),
+        });
+    }
+    Ok(match equal {
+        true => Expr::and(vec![literal(Expr::known("isnull", vec![a.clone()], span), false), same], span),
+        false => {
+            let some = |x: &Expr| literal(Expr::known("isnull", vec![x.clone()], span), false);
+            Expr::and(vec![Expr::or(vec![some(a), some(b)], span), literal(same, false)], span)
+        }
+    })
+}
+
+/// Whether an expression can be null.
+pub(crate) fn may_be_null(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Literal(v) => v.is_null(),
+        ExprKind::Call(f, _) => !matches!(
+            f.name,
+            "tostring"
+                | "strcat"
+                | "tolower"
+                | "toupper"
+                | "strlen"
+                | "basename"
+                | "dirname"
+                | "extract"
+                | "substring"
+        ),
+        _ => true,
+    }
+}
+
+/// Functions that are true or false whatever they are given.
+fn two_valued_function(name: &str, args: &[Expr]) -> bool {
+    match name {
+        "matches_regex" => match args.get(1).and_then(Expr::as_literal) {
+            Some(Value::Str(re)) => tercel_ir::function::compile_regex(re).is_ok(),
+            _ => false,
+        },
+        "matches_glob" | "matches_glob_ci" => args.get(1).is_some_and(|a| a.as_literal().is_some()),
+        "eq_ci"
+        | "in"
+        | "in_ci"
+        | "isnull"
+        | "isempty"
+        | "isblank"
+        | "contains"
+        | "contains_cs"
+        | "startswith"
+        | "startswith_cs"
+        | "endswith"
+        | "endswith_cs"
+        | "has"
+        | "has_cs"
+        | "hasprefix"
+        | "hasprefix_cs"
+        | "hassuffix"
+        | "hassuffix_cs"
+        | "has_any"
+        | "has_all"
+        | "ip_in_cidr"
+        | "is_valid_ip"
+        | "is_valid_ipv4"
+        | "has_ipv4"
+        | "has_any_ipv4"
+        | "has_ipv4_prefix"
+        | "has_any_ipv4_prefix" => true,
+        _ => false,
+    }
+}
+
+/// A test, or its negation. Negated emptiness has a name of its own.
+pub(crate) fn literal(test: Expr, positive: bool) -> Expr {
+    if positive {
+        return test;
+    }
+    let span = test.span;
+    if let ExprKind::Call(f, args) = &test.kind {
+        let other = match f.name {
+            "isempty" => Some("isnotempty"),
+            "isnull" => Some("isnotnull"),
+            "isnotempty" => Some("isempty"),
+            "isnotnull" => Some("isnull"),
+            _ => None,
+        };
+        if let Some(o) = other {
+            return Expr::known(o, args.clone(), span);
+        }
+    }
+    Expr::not(test, span)
+}
+
+/// The negation of an expression in two-valued form, in that form.
+pub(crate) fn negate(e: Expr) -> Expr {
+    let span = e.span;
+    match e.kind {
+        ExprKind::Literal(Value::Bool(b)) => Expr::boolean(!b, span),
+        ExprKind::Not(inner) => *inner,
+        ExprKind::And(items) => Expr::or(items.into_iter().map(negate).collect(), span),
+        ExprKind::Or(items) => Expr::and(items.into_iter().map(negate).collect(), span),
+        _ => literal(e, false),
+    }
+}
+
+pub(crate) fn as_bool(e: &Expr) -> Option<bool> {
+    match &e.kind {
+        ExprKind::Literal(Value::Bool(b)) => Some(*b),
+        _ => None,
+    }
+}
+
+/// Constants folded, nesting flattened, repetitions left out.
+pub(crate) fn tidy(e: Expr) -> Expr {
+    let span = e.span;
+    match e.kind {
+        ExprKind::And(items) => join(items, true, span),
+        ExprKind::Or(items) => join(items, false, span),
+        ExprKind::Not(inner) => negate_tidy(tidy(*inner), span),
+        kind => Expr { kind, ty: e.ty, span },
+    }
+}
+
+fn negate_tidy(e: Expr, span: Span) -> Expr {
+    match as_bool(&e) {
+        Some(b) => Expr::boolean(!b, span),
+        None => negate(e),
+    }
+}
+
+fn join(items: Vec<Expr>, all: bool, span: Span) -> Expr {
+    let mut out: Vec<Expr> = Vec::with_capacity(items.len());
+    let mut seen = std::collections::HashSet::new();
+    let mut push = |e: Expr| {
+        if seen.insert(key(&e)) {
+            out.push(e);
+        }
+    };
+    for i in items {
+        let i = tidy(i);
+        match (as_bool(&i), all) {
+            (Some(b), all) if b == all => {}
+            (Some(b), _) => return Expr::boolean(b, span),
+            (None, _) => match i.kind {
+                ExprKind::And(inner) if all => inner.into_iter().for_each(&mut push),
+                ExprKind::Or(inner) if !all => inner.into_iter().for_each(&mut push),
+                kind => push(Expr { kind, ty: i.ty, span: i.span }),
+            },
+        }
+    }
+    if all { Expr::and(out, span) } else { Expr::or(out, span) }
+}
+
+/// A text that two expressions share exactly when they are the same.
+pub(crate) fn key(e: &Expr) -> String {
+    let mut out = String::new();
+    write_key(e, &mut out);
+    out
+}
+
+fn write_key(e: &Expr, out: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = match &e.kind {
+        ExprKind::Literal(v) => write!(out, "{v:?}"),
+        ExprKind::Column(n) => write!(out, "`{n}`"),
+        ExprKind::And(_) => write!(out, "&"),
+        ExprKind::Or(_) => write!(out, "|"),
+        ExprKind::Not(_) => write!(out, "!"),
+        ExprKind::Call(f, _) => write!(out, "{}", f.name),
+        ExprKind::Case { .. } => write!(out, "case"),
+        ExprKind::Scalar(r) => write!(out, "scalar{:p}", std::sync::Arc::as_ptr(r)),
+        ExprKind::InRelation { relation, .. } => write!(out, "in{:p}", std::sync::Arc::as_ptr(relation)),
+    };
+    let children = e.children();
+    if !children.is_empty() {
+        out.push('(');
+        for c in children {
+            write_key(c, out);
+            out.push(',');
+        }
+        out.push(')');
+    }
+}

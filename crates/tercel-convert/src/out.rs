@@ -1,0 +1,195 @@
+//! From the form in the middle to a target, and what is to be said about the result.
+
+mod kql;
+mod shape;
+mod sigma;
+mod sumo;
+
+use crate::asks::{Detection, Language, Options, Prove, Relation, Target};
+use crate::hub::Hub;
+use serde::Serialize;
+use tercel_ir::{Diagnostic, Rel};
+use tercel_schema::SchemaCatalog;
+
+/// How a conversion relates to what it was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fidelity {
+    /// It finds the same events.
+    Exact,
+    /// It finds more.
+    Wider,
+    /// It finds less.
+    Narrower,
+    /// It finds some events that the original does not, and misses others.
+    Different,
+    /// There is none: nothing of the detection would be left.
+    Refused,
+    /// Not proved; the losses say what is known to differ.
+    Unproved,
+}
+
+/// What a loss does to the events found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// More are found.
+    Wider,
+    /// Fewer are found.
+    Narrower,
+    /// The same ones; something else is lost.
+    None,
+}
+
+/// Something that the target does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// Of the original: a field, a condition.
+    pub what: String,
+    /// Of the target.
+    pub why: String,
+    /// What it does.
+    pub effect: Effect,
+}
+
+/// A conversion.
+#[derive(Clone, Debug, Serialize)]
+pub struct Conversion {
+    /// The text; empty when it was refused.
+    pub text: String,
+    /// How it relates to the original.
+    pub fidelity: Fidelity,
+    /// What is lost.
+    pub losses: Vec<Loss>,
+    /// What the result takes for granted about the data.
+    pub assumptions: Vec<String>,
+    /// Why the fidelity is not known, or what else is to be said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The conversion and the original as filters over the same table, for further checks.
+    #[serde(skip)]
+    pub pair: Option<(Rel, Rel)>,
+}
+
+/// What a target makes of a detection.
+struct Made {
+    text: String,
+    losses: Vec<Loss>,
+    assumptions: Vec<&'static str>,
+    pair: Option<(Rel, Rel)>,
+}
+
+/// Why there is nothing.
+enum Refused {
+    /// The target has no words or no place for it.
+    Whole(String),
+    /// What is left would find nothing, or everything.
+    Constant(bool, Vec<Loss>),
+}
+
+impl From<Diagnostic> for Refused {
+    fn from(d: Diagnostic) -> Refused {
+        Refused::Whole(match &d.meaning {
+            Some(m) => format!("{}: {m}", d.message),
+            None => d.message.clone(),
+        })
+    }
+}
+
+pub(crate) fn convert(
+    hub: Hub,
+    detection: &Detection<'_>,
+    target: Target,
+    catalog: &SchemaCatalog,
+    options: &Options,
+    prove: &dyn Prove,
+) -> Result<Conversion, Diagnostic> {
+    let made = match crate::logic::as_bool(&hub.predicate) {
+        Some(b) => Err(Refused::Constant(b, Vec::new())),
+        None => match target.language {
+            Language::Kql => kql::make(&hub, target.vocabulary, catalog, options),
+            Language::Sumo => sumo::make(&hub, catalog, options),
+            Language::Sigma => sigma::make(&hub, detection, catalog, options),
+        },
+    };
+    let mut losses = hub.losses;
+    losses.extend(hub.notes.into_iter().map(|what| Loss {
+        what,
+        why: "conversions are of what is found, not of how it is shown".into(),
+        effect: Effect::None,
+    }));
+    let mut assumptions: std::collections::BTreeSet<&str> = hub.assumptions;
+    match made {
+        Err(why) => {
+            let reason = match why {
+                Refused::Whole(s) => s,
+                Refused::Constant(b, more) => {
+                    losses.extend(more);
+                    let fields: Vec<&str> = losses.iter().map(|l| l.what.as_str()).collect();
+                    let without = match fields.is_empty() {
+                        true => String::new(),
+                        false => format!(": it needs {}", fields.join(", ")),
+                    };
+                    match b {
+                        false => format!("it could never fire there{without}"),
+                        true => format!("every event would match there{without}"),
+                    }
+                }
+            };
+            Ok(Conversion {
+                text: String::new(),
+                fidelity: Fidelity::Refused,
+                losses,
+                assumptions: Vec::new(),
+                reason: Some(reason),
+                pair: None,
+            })
+        }
+        Ok(made) => {
+            for l in made.losses {
+                if !losses.contains(&l) {
+                    losses.push(l);
+                }
+            }
+            assumptions.extend(made.assumptions);
+            let (fidelity, reason) = match &made.pair {
+                None => (Fidelity::Unproved, Some("the two have no table in common".to_string())),
+                Some((conversion, original)) => {
+                    let a = prove.compare(conversion, original);
+                    let f = match a.relation {
+                        Relation::Equal => Fidelity::Exact,
+                        Relation::Wider => Fidelity::Wider,
+                        Relation::Narrower => Fidelity::Narrower,
+                        Relation::Different => Fidelity::Different,
+                        Relation::Unknown => Fidelity::Unproved,
+                    };
+                    (with_losses(f, &losses), a.reason)
+                }
+            };
+            Ok(Conversion {
+                text: made.text,
+                fidelity,
+                losses,
+                assumptions: assumptions.into_iter().map(str::to_string).collect(),
+                reason,
+                pair: made.pair,
+            })
+        }
+    }
+}
+
+/// The proof is about one table's rows as the views tell them. What a table does not record at all is a
+/// loss beyond it.
+fn with_losses(proved: Fidelity, losses: &[Loss]) -> Fidelity {
+    let mut f = proved;
+    for l in losses {
+        f = match (f, l.effect) {
+            (f, Effect::None) => f,
+            (Fidelity::Exact | Fidelity::Wider, Effect::Wider) => Fidelity::Wider,
+            (Fidelity::Exact | Fidelity::Narrower, Effect::Narrower) => Fidelity::Narrower,
+            (Fidelity::Wider, Effect::Narrower) | (Fidelity::Narrower, Effect::Wider) => Fidelity::Different,
+            (f, _) => f,
+        };
+    }
+    f
+}

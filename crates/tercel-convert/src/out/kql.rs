@@ -1,0 +1,307 @@
+//! KQL.
+
+use super::shape::{at, conjuncts, gathered, sayable, without_null_texts};
+use super::{Made, Refused};
+use crate::asks::{Options, Vocabulary};
+use crate::bridge::{self, Plain};
+use crate::flat::{Flat, flatten, substitute};
+use crate::hub::{Hub, SYSMON, Translation};
+use crate::logic::{as_bool, key};
+use crate::rewrite::call;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use tercel_ir::{Diagnostic, Expr, ExprKind, Name, Rel, Schema, Type, Value};
+use tercel_schema::SchemaCatalog;
+
+pub(super) fn make(
+    hub: &Hub,
+    vocabulary: Vocabulary,
+    catalog: &SchemaCatalog,
+    _: &Options,
+) -> Result<Made, Refused> {
+    let tables = hub.rel.tables();
+    let category = hub.source.category.as_deref().unwrap_or("");
+    let native = || {
+        tables.iter().find(|t| &***t == SYSMON).or_else(|| tables.iter().find(|t| !t.starts_with("Device")))
+    };
+    let named = |v: &str| {
+        let source = hub.source.category.as_deref().or(hub.source.service.as_deref()).unwrap_or("this");
+        Refused::Whole(format!("{v} has no table for events of the log source `{source}`"))
+    };
+    let windows = hub.source.product.as_deref() == Some("windows");
+    let (flat, to) = match vocabulary {
+        Vocabulary::Defender => {
+            let own = tables.iter().find(|t| t.starts_with("Device")).map(|t| flatten(&hub.rel, Some(t)));
+            let flat = match own {
+                Some(f) => Some(f?),
+                None if windows => bridge::find("defender", category, catalog),
+                None => None,
+            };
+            (flat.ok_or_else(|| named("Defender"))?, "Defender")
+        }
+        Vocabulary::Asim => {
+            let flat = if windows { bridge::find("asim", category, catalog) } else { None };
+            (flat.ok_or_else(|| named("ASIM"))?, "ASIM")
+        }
+        Vocabulary::Native | Vocabulary::Sentinel => {
+            let table = native().ok_or_else(|| named("the catalog"))?;
+            if vocabulary == Vocabulary::Sentinel
+                && !matches!(&**table, "Sysmon" | "SecurityEvent" | "Syslog")
+            {
+                return Err(named("Sentinel"));
+            }
+            (flatten(&hub.rel, Some(table))?, "the table")
+        }
+    };
+    let to = if to == "the table" { flat.base.to_string() } else { to.to_string() };
+    let mut flat = flat;
+    if vocabulary == Vocabulary::Sentinel && &*flat.base == SYSMON {
+        flat.conditions.push(provider());
+    }
+    let mut t = Translation::new(&flat, to, false);
+    let predicate = t.translate(&hub.predicate)?;
+    let Translation { mut losses, rewriter, .. } = t;
+    if let Some(b) = as_bool(&predicate) {
+        return Err(Refused::Constant(b, losses));
+    }
+    let predicate =
+        without_null_texts(&predicate, "a text of Kusto is never absent, only empty", &mut losses);
+    let (predicate, extends) = named_terms(&predicate, &flat, hub);
+    let predicate = gathered(&predicate);
+    let say = |e: &Expr| tercel_kql::raise::expression(e).map(|_| ());
+    let predicate = sayable(&predicate, &say, &mut losses)?;
+
+    let all = conjuncts(predicate);
+    let scan = bridge::scan(&flat.base, Schema { open: true, ..flat.schema.clone() });
+    let sentinel = vocabulary == Vocabulary::Sentinel && &*flat.base == SYSMON;
+    let printed =
+        if sentinel { from_event_table(&all, &extends)? } else { layered(scan.clone(), all, &extends) };
+    let ast = tercel_kql::raise::raise(&printed)?;
+    let text = format!("{}\n", tercel_kql::raise::layout(&ast));
+
+    // Both as filters over the table itself.
+    let original = whole(hub, &flat, &scan);
+    let conversion = if sentinel { None } else { relowered(&text, &flat, catalog) };
+    let pair = conversion.map(|c| (c, original));
+    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), pair })
+}
+
+/// Sysmon for Windows, as opposed to the one for Linux.
+pub(super) fn provider() -> Expr {
+    let column = Expr::column("Provider", Type::String, at());
+    Expr::known("eq", vec![column, Expr::literal(Value::str("Microsoft-Windows-Sysmon"), at())], at())
+}
+
+/// What the detection means for the rows of one table.
+pub(super) fn whole(hub: &Hub, flat: &Flat, scan: &Rel) -> Rel {
+    let own = substitute(&hub.predicate, &|n, ty| flat.column(n, ty).unwrap_or_else(|| Expr::null(ty, at())));
+    let mut all = flat.conditions.clone();
+    all.push(own);
+    scan.clone().filter(Expr::and(all, at()), at())
+}
+
+fn relowered(text: &str, flat: &Flat, catalog: &SchemaCatalog) -> Option<Rel> {
+    let (ast, found) = tercel_kql::parse(text);
+    if found.has_errors() {
+        return None;
+    }
+    let tables = vec![bridge::scan(&flat.base, Schema { open: true, ..flat.schema.clone() })];
+    let (rel, found) = tercel_kql::lower(&ast, &Plain { catalog, tables }, &tercel_kql::Options::default());
+    rel.filter(|_| !found.has_errors())
+}
+
+/// Conditions on the table's columns first, then computed columns, then what looks at them.
+fn layered(scan: Rel, all: Vec<Expr>, extends: &[(Name, Expr)]) -> Rel {
+    let names: BTreeSet<&Name> = extends.iter().map(|e| &e.0).collect();
+    let computed = |e: &Expr| {
+        let mut columns = Vec::new();
+        e.columns(&mut columns);
+        columns.iter().any(|c| names.contains(&c.0))
+    };
+    let (after, before): (Vec<Expr>, Vec<Expr>) = all.into_iter().partition(computed);
+    let mut rel = scan;
+    if !before.is_empty() {
+        rel = rel.filter(Expr::and(before, at()), at());
+    }
+    if !extends.is_empty() {
+        rel = rel.extend(extends.to_vec(), at());
+    }
+    if !after.is_empty() {
+        rel = rel.filter(Expr::and(after, at()), at());
+    }
+    rel
+}
+
+/// Whether a value is looked at as it is, or is worth a column of its own.
+fn plain(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Column(_) | ExprKind::Literal(_) => true,
+        ExprKind::Call(f, args) => {
+            !matches!(f.name, "strcat" | "extract" | "coalesce" | "basename" | "dirname" | "replace_string")
+                && args.iter().all(plain)
+        }
+        _ => false,
+    }
+}
+
+/// Computed values that are tested become columns, named as in the original.
+fn named_terms(e: &Expr, flat: &Flat, hub: &Hub) -> (Expr, Vec<(Name, Expr)>) {
+    // The fields that the detection reads, with their definitions: a term that stands in one of them goes by
+    // the field's name, whatever part of the definition was decided.
+    let mut read = Vec::new();
+    hub.predicate.columns(&mut read);
+    let read: BTreeSet<Name> = read.into_iter().map(|c| c.0).collect();
+    let definitions: Vec<(Name, String)> =
+        read.into_iter().filter_map(|n| flat.columns.get(&n).map(|d| (n.clone(), key(d)))).collect();
+    let mut out: Vec<(Name, Expr)> = Vec::new();
+    let mut given: HashMap<String, Name> = HashMap::new();
+    let new = replace_terms(e, &mut |term| {
+        let k = key(term);
+        if let Some(n) = given.get(&k) {
+            return Expr::column(n.clone(), term.ty, term.span);
+        }
+        let own = columns_of(term);
+        let hint = definitions.iter().find(|(_, d)| d.contains(&k)).or_else(|| {
+            definitions.iter().find(|(n, _)| {
+                flat.columns.get(n).is_some_and(|d| {
+                    let all = columns_of(d);
+                    own.iter().all(|c| all.contains(c))
+                })
+            })
+        });
+        let mut name = hint.map_or_else(|| "Value".to_string(), |h| h.0.to_string());
+        let taken =
+            |n: &str, out: &[(Name, Expr)]| flat.schema.get(n).is_some() || out.iter().any(|o| *o.0 == *n);
+        if taken(&name, &out) {
+            name = format!("Normalized{name}");
+        }
+        let stem = name.clone();
+        let mut i = 2;
+        while taken(&name, &out) {
+            name = format!("{stem}{i}");
+            i += 1;
+        }
+        let name = Name::from(name);
+        given.insert(k, name.clone());
+        out.push((name.clone(), term.clone()));
+        Expr::column(name, term.ty, term.span)
+    });
+    (new, out)
+}
+
+fn columns_of(e: &Expr) -> Vec<String> {
+    let mut columns = Vec::new();
+    e.columns(&mut columns);
+    let set: BTreeSet<String> = columns.iter().map(|c| c.0.to_string()).collect();
+    set.into_iter().collect()
+}
+
+fn replace_terms(e: &Expr, name: &mut dyn FnMut(&Expr) -> Expr) -> Expr {
+    let mut out = e.clone();
+    match &mut out.kind {
+        ExprKind::And(items) | ExprKind::Or(items) => {
+            items.iter_mut().for_each(|i| *i = replace_terms(i, name))
+        }
+        ExprKind::Not(inner) => **inner = replace_terms(inner, name),
+        ExprKind::Call(_, args) => {
+            for a in args {
+                if !plain(a) {
+                    *a = name(a);
+                }
+            }
+        }
+        _ => {}
+    }
+    out
+}
+
+/// Sysmon in Sentinel's `Event` table: `EventData` is XML text, out of which the fields that are needed are
+/// taken.
+fn from_event_table(all: &[Expr], extends: &[(Name, Expr)]) -> Result<Rel, Diagnostic> {
+    let text = |n: &str| Expr::column(n, Type::String, at());
+    let literal = |s: &str| Expr::literal(Value::str(s), at());
+    let mut used: BTreeMap<Name, Type> = BTreeMap::new();
+    let mut escaped: BTreeSet<Name> = BTreeSet::new();
+    let mut kinds = Vec::new();
+    let mut rest = Vec::new();
+    for e in all {
+        match call(e) {
+            Some(("eq" | "in", [c, ..])) if c.as_column().is_some_and(|c| &**c == "EventID") => {
+                kinds.push(e.clone())
+            }
+            // Said by the source.
+            Some(("eq", [c, _])) if c.as_column().is_some_and(|c| &**c == "Provider") => {}
+            _ => rest.push(e.clone()),
+        }
+    }
+    for e in rest.iter().chain(extends.iter().map(|x| &x.1)) {
+        collect(e, &mut used, &mut escaped);
+    }
+    for (n, _) in extends {
+        used.remove(n);
+    }
+    let mut columns = Vec::new();
+    for (n, ty) in used {
+        let direct = match &*n {
+            "Computer" | "EventID" | "TimeGenerated" => continue,
+            "Channel" => Some(text("EventLog")),
+            "Provider" => Some(text("Source")),
+            _ => None,
+        };
+        if n.starts_with('$') {
+            return Err(Diagnostic::error(
+                "not-in-kql",
+                "KQL has no way to say a search in the whole event as text",
+            ));
+        }
+        let value = match direct {
+            Some(d) => d,
+            None => {
+                let pattern = literal(&format!("<Data Name=\"{n}\">([^<]*)<"));
+                let one = Expr::literal(Value::Long(1), at());
+                let mut v = Expr::known("extract", vec![pattern, one, text("EventData")], at());
+                if escaped.contains(&n) {
+                    for (from, to) in
+                        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
+                    {
+                        v = Expr::known("replace_string", vec![v, literal(from), literal(to)], at());
+                    }
+                }
+                match ty {
+                    Type::Int | Type::Long => Expr::known("tolong", vec![v], at()),
+                    Type::Bool => Expr::known("tobool", vec![v], at()),
+                    Type::Real | Type::Decimal => Expr::known("todouble", vec![v], at()),
+                    Type::DateTime => Expr::known("todatetime", vec![v], at()),
+                    _ => v,
+                }
+            }
+        };
+        columns.push((n, value));
+    }
+    let source = Expr::known("eq", vec![text("Source"), literal("Microsoft-Windows-Sysmon")], at());
+    let mut first = vec![source];
+    first.extend(kinds);
+    let mut rel = bridge::scan("Event", Schema { columns: Vec::new(), open: true })
+        .filter(Expr::and(first, at()), at());
+    if !columns.is_empty() {
+        rel = rel.extend(columns, at());
+    }
+    Ok(layered(rel, rest, extends))
+}
+
+/// Columns, and those whose values are compared with what XML escapes.
+fn collect(e: &Expr, used: &mut BTreeMap<Name, Type>, escaped: &mut BTreeSet<Name>) {
+    if let ExprKind::Column(n) = &e.kind {
+        used.insert(n.clone(), e.ty);
+    }
+    if let Some((_, args)) = call(e) {
+        let special = args.iter().any(|a| match a.as_literal() {
+            Some(Value::Str(s)) => s.contains(['&', '<', '>', '"', '\'']),
+            _ => false,
+        });
+        let computed = call(e).is_some_and(|(n, _)| matches!(n, "matches_regex" | "strlen" | "has"));
+        if let Some(c) = args.first().and_then(Expr::as_column).filter(|_| special || computed) {
+            escaped.insert(c.clone());
+        }
+    }
+    e.children().into_iter().for_each(|c| collect(c, used, escaped));
+}
