@@ -71,6 +71,7 @@ impl Lint<'_> {
             Document::Filter(f) => {
                 self.log_source(&f.logsource);
                 self.detection(&f.detection);
+                self.keeps(&f.detection);
             }
             Document::Correlation(c) => {
                 self.duplicates(c.correlation.rules.iter().map(|r| (r.node.clone(), r.span)), "rule");
@@ -313,21 +314,30 @@ impl Lint<'_> {
         }
     }
 
+    /// A filter's condition is what an event must satisfy; one without any `not` keeps what it describes.
+    fn keeps(&mut self, d: &Detection) {
+        fn negates(e: &Spanned<Expression>) -> bool {
+            match &e.node {
+                Expression::Not(_) | Expression::Prose(_) => true,
+                Expression::And(items) | Expression::Or(items) => items.iter().any(negates),
+                Expression::Search(_) | Expression::Of(..) => false,
+            }
+        }
+        if let Some(c) = d.conditions.first().filter(|_| !d.conditions.iter().any(|c| negates(&c.expr))) {
+            self.sink.push(
+                Diagnostic::warning("filter-keeps", "the filter keeps what it describes")
+                    .at(c.expr.span)
+                    .meaning("its rules match nothing but the events that satisfy this condition")
+                    .help("to leave these events out, write `not` before it"),
+            );
+        }
+    }
+
     fn condition(&mut self, index: &Index<'_>, c: &Condition, used: &mut [bool], prose: &mut bool) {
         self.uses(index, &c.expr, used, prose);
-        let Some(a) = &c.aggregation else { return };
-        if let Aggregation::Near(e) = &a.node {
+        if let Some(Aggregation::Near(e)) = c.aggregation.as_ref().map(|a| &a.node) {
             self.uses(index, e, used, prose);
         }
-        self.sink.push(
-            Diagnostic::warning(
-                "deprecated-aggregation",
-                format!("`| {}` in a condition was taken out of Sigma", a.node.name()),
-            )
-            .at(a.span)
-            .meaning("current engines refuse the rule")
-            .help("write a correlation rule"),
-        );
     }
 
     fn uses(&mut self, index: &Index<'_>, e: &Spanned<Expression>, used: &mut [bool], prose: &mut bool) {

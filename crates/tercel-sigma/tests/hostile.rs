@@ -2,6 +2,7 @@
 
 mod common;
 
+use tercel_sigma::correlation::{Entry, resolve};
 use tercel_sigma::{Options, lower_document, parse};
 
 fn codes(text: &str) -> Vec<&'static str> {
@@ -176,4 +177,109 @@ fn many_searches_and_long_conditions() {
     let condition = (0..9_000).map(|i| format!("nobody{i}")).collect::<Vec<_>>().join(" or ");
     let found = codes(&rule(&format!("    s:\n        F: x\n    condition: {condition}")));
     assert_eq!(found.last(), Some(&"too-many-findings"));
+}
+
+/// The codes of what resolving has to say, document by document.
+fn resolved(text: &str) -> Vec<Vec<&'static str>> {
+    let (file, _) = parse(text);
+    let entries: Vec<Entry<'_>> =
+        file.documents.iter().map(|d| Entry { document: Some(d), file: 0 }).collect();
+    resolve(&entries)
+        .into_iter()
+        .map(|r| {
+            assert_eq!(r.plan.is_none(), r.found.has_errors() || r.found.is_empty(), "{:?}", r.found);
+            r.found.iter().map(|d| d.code).collect()
+        })
+        .collect()
+}
+
+fn correlation(name: &str, rules: &str) -> String {
+    format!(
+        "title: {name}\nname: {name}\ncorrelation:\n    type: temporal\n    rules: [{rules}]\n    timespan: 1h\n"
+    )
+}
+
+#[test]
+fn correlations_of_nothing_and_of_themselves() {
+    assert_eq!(resolved(&correlation("a", "b")), [["missing-reference"]]);
+    assert_eq!(resolved(&correlation("a", "a")), [["self-reference"]]);
+    // A ring of ten thousand, and a chain as long that stands on nothing.
+    let ring: Vec<String> =
+        (0..10_000).map(|i| correlation(&format!("c{i}"), &format!("c{}", (i + 1) % 10_000))).collect();
+    let found = resolved(&ring.join("---\n"));
+    assert!(found.iter().all(|f| f == &["reference-cycle"] || f == &["broken-reference"]));
+    assert_eq!(found.iter().filter(|f| **f == ["reference-cycle"]).count(), 1);
+    let chain: Vec<String> =
+        (0..10_000).map(|i| correlation(&format!("c{i}"), &format!("c{}", i + 1))).collect();
+    let found = resolved(&chain.join("---\n"));
+    assert_eq!(found.last(), Some(&vec!["missing-reference"]));
+    assert!(found[..9_999].iter().all(|f| f == &["broken-reference"]));
+}
+
+#[test]
+fn correlations_on_correlations_have_a_limit() {
+    let base = "title: base\nname: base\nlogsource: {category: c}\ndetection: {s: {F: x}, condition: s}\n";
+    let mut all = vec![base.to_string(), correlation("c0", "base")];
+    all.extend((1..100).map(|i| correlation(&format!("c{i}"), &format!("c{}", i - 1))));
+    let (file, found) = parse(&all.join("---\n"));
+    assert!(found.is_empty(), "{found:?}");
+    let entries: Vec<Entry<'_>> =
+        file.documents.iter().map(|d| Entry { document: Some(d), file: 0 }).collect();
+    let plans: Vec<bool> = resolve(&entries).iter().map(|r| r.plan.is_some()).collect();
+    assert_eq!(plans.iter().filter(|p| **p).count(), 32);
+    assert!(plans[1..33].iter().all(|p| *p), "the first of the chain run");
+}
+
+#[test]
+fn correlations_with_much_of_everything() {
+    let rules: Vec<String> = (0..2_000).map(|i| format!("r{i}")).collect();
+    let text: Vec<String> = rules
+        .iter()
+        .map(|r| format!("title: {r}\nname: {r}\nlogsource: {{category: c}}\ndetection: {{s: {{F: x}}, condition: s}}\n"))
+        .collect();
+    let many = format!(
+        "{}    group-by: [{}]\n    condition: {}\n",
+        correlation("many", &rules.join(", ")),
+        (0..200).map(|i| format!("f{i}")).collect::<Vec<_>>().join(", "),
+        rules.join(" or ")
+    );
+    let (file, found) = parse(&format!("{many}---\n{}", text.join("---\n")));
+    assert!(found.is_empty(), "{found:?}");
+    let entries: Vec<Entry<'_>> =
+        file.documents.iter().map(|d| Entry { document: Some(d), file: 0 }).collect();
+    let out = resolve(&entries);
+    let plan = out[0].plan.as_ref().expect("a plan");
+    assert_eq!((plan.rules.len(), plan.group_by.len()), (2_000, 200));
+    // Far too deep an expression is refused when it is parsed.
+    let deep = format!("{}    condition: {}a\n", correlation("deep", "a"), "not ".repeat(1_000));
+    assert!(codes(&deep).contains(&"nesting-too-deep"));
+}
+
+#[test]
+fn a_tab_or_a_mark_in_the_middle() {
+    let text = rule("    a:\n        F: \"x\ty\"\n    condition: a");
+    assert!(codes(&text).is_empty(), "tabs inside values are text");
+    let two = format!(
+        "{}---\n\u{feff}{}",
+        rule("    a: {F: x}\n    condition: a"),
+        rule("    a: {F: x}\n    condition: a")
+    );
+    let (file, _) = parse(&two);
+    assert!(!file.documents.is_empty() && !file.documents[0].broken());
+}
+
+#[test]
+fn pipelines_that_want_to_hurt() {
+    use tercel_sigma::pipeline::parse as pipeline;
+    let mut nested = String::from("transformations: [");
+    nested.push_str(&"{type: nest, items: [".repeat(40));
+    nested.push_str("{type: drop_detection_item}");
+    nested.push_str(&"]}".repeat(40));
+    nested.push(']');
+    for text in
+        ["", "x", "transformations: 5", "vars: [a]", &nested, "transformations: [{type: {}}]", "a: *b"]
+    {
+        let (p, found) = pipeline("p", text);
+        assert!(p.is_none() && found.has_errors(), "{text}");
+    }
 }

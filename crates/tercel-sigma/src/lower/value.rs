@@ -3,7 +3,7 @@
 use super::Lowering;
 use super::encode::{Dashed, base64_offsets, utf16, windash};
 use crate::ast::{Modifier, Scalar, Spanned, Value};
-use crate::pattern::Pattern;
+use crate::pattern::{Part, Pattern};
 use tercel_ir::function::base64_encode;
 use tercel_ir::{Diagnostic, Span};
 
@@ -153,7 +153,7 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece> {
         }
         if c == '%'
             && let Some(end) = rest[1..].find('%').filter(|e| *e > 0)
-            && rest[1..=end].chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))
+            && rest[1..=end].chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
         {
             if !plain.is_empty() {
                 out.push(Piece::Text(std::mem::take(&mut plain)));
@@ -187,6 +187,23 @@ fn modify(form: Form, m: Modifier, span: Span, out: &mut Vec<Form>) -> Result<()
             Dashed::Each(list) => out.extend(list.into_iter().map(Form::Pattern)),
             Dashed::Regex(r) => out.push(Form::Regex(r)),
         },
+        // Wildcards stay what they are between the encoded texts, as far as those are texts.
+        (M::Utf16Le | M::Wide | M::Utf16Be | M::Utf16, Form::Pattern(p)) if p.as_literal().is_none() => {
+            let mut encoded = Pattern::default();
+            let mut mark = m == M::Utf16;
+            for part in p.parts() {
+                match part {
+                    Part::Literal(t) => {
+                        let bytes = utf16(t, m == M::Utf16Be, std::mem::take(&mut mark));
+                        let text = String::from_utf8(bytes).map_err(|_| Box::new(not_text(span)))?;
+                        encoded.append(&Pattern::literal(&text));
+                    }
+                    Part::Any => encoded = encoded.open_end(),
+                    Part::One => encoded.append(&Pattern::parse("?")),
+                }
+            }
+            out.push(Form::Pattern(encoded));
+        }
         (M::Utf16Le | M::Wide | M::Utf16Be | M::Utf16, f) => {
             let text = plain(&f, m, span)?;
             out.push(Form::Bytes(utf16(&text, m == M::Utf16Be, m == M::Utf16)));
