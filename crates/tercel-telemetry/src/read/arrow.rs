@@ -6,6 +6,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder,
     TimestampMicrosecondArray, TimestampNanosecondArray,
 };
+use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -117,6 +118,17 @@ impl Column {
                 })),
                 Err(_) => Column::Null,
             }
+        })
+    }
+
+    /// Which rows have a value; `None`: no row, `Some(None)`: all rows.
+    pub fn nulls(&self) -> Option<Option<&NullBuffer>> {
+        Some(match self {
+            Column::Null => return None,
+            Column::Bool(a) => a.nulls(),
+            Column::Long(a) | Column::Time(a) => a.nulls(),
+            Column::Real(a) => a.nulls(),
+            Column::Text(a) | Column::Json(a) => a.nulls(),
         })
     }
 

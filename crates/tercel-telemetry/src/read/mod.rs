@@ -7,6 +7,7 @@ pub(crate) mod evtx;
 pub(crate) mod json;
 mod lines;
 pub(crate) mod parquet;
+mod rows;
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;

@@ -11,21 +11,25 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewBuilder};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::parquet::arrow::ProjectionMask;
-use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use datafusion::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use datafusion::parquet::file::statistics::Statistics;
 use tercel_ir::{Name, Type};
 use tercel_schema::hidden;
 
 use super::arrow::{Column, json_object};
+use super::rows::Rows;
 use crate::batch::{BatchBuilder, ColumnBuilder};
 use crate::demand::{Demand, MistypedExample, TableBatch, TableDemand};
 use crate::event::EventSink;
 use crate::input::{InputFile, error_text};
 use crate::options::ReadOptions;
 use crate::progress::Progress;
-use crate::shape::{Origin, Recogniser, Shape, time_names};
-use crate::value::{Field, RawValue, recycle};
+use crate::shape::{Recogniser, Shape, time_names};
+use crate::value::{Field, RawValue};
 
 /// What the text of an event from Parquet begins with; file and row follow.
 pub(crate) const LOCATOR: &str = "@parquet:";
@@ -59,7 +63,33 @@ fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 
 fn open(file: &InputFile) -> Result<Builder, String> {
     let f = File::open(&file.path).map_err(|e| error_text(&e))?;
-    guarded(|| Builder::try_new(f).map_err(|e| format!("not a readable Parquet file: {e}")))
+    guarded(|| {
+        let plain = ArrowReaderMetadata::load(&f, ArrowReaderOptions::new())
+            .map_err(|e| format!("not a readable Parquet file: {e}"))?;
+        let viewed = ArrowReaderOptions::new().with_schema(as_views(plain.schema()));
+        // A file that does not like that is read in the types it names.
+        let metadata = ArrowReaderMetadata::try_new(plain.metadata().clone(), viewed).unwrap_or(plain);
+        Ok(Builder::new_with_metadata(f, metadata))
+    })
+}
+
+/// The schema with all text as views: values of a dictionary then are shared by all rows that have them,
+/// and nothing is copied.
+fn as_views(schema: &Schema) -> SchemaRef {
+    let view = |f: &FieldRef| -> FieldRef {
+        let text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        match f.data_type() {
+            t if text(t) => Arc::new(f.as_ref().clone().with_data_type(DataType::Utf8View)),
+            DataType::Dictionary(_, t) if text(t) => {
+                Arc::new(f.as_ref().clone().with_data_type(DataType::Utf8View))
+            }
+            _ => f.clone(),
+        }
+    };
+    Arc::new(Schema::new_with_metadata(
+        schema.fields().iter().map(view).collect::<Vec<_>>(),
+        schema.metadata().clone(),
+    ))
 }
 
 /// Batches until the first error.
@@ -83,12 +113,17 @@ fn names(builder: &Builder) -> Vec<String> {
     builder.schema().fields().iter().map(|f| f.name().clone()).collect()
 }
 
+/// The table that the file itself names.
+fn named_table(builder: &Builder) -> Option<Name> {
+    let metadata = builder.metadata().file_metadata().key_value_metadata();
+    let named = metadata.into_iter().flatten().find(|kv| kv.key == TABLE_KEY);
+    named.and_then(|kv| kv.value.as_deref()).map(Name::from)
+}
+
 /// The table of all rows of the file; `None`: they must be looked at one by one.
 fn table(builder: &Builder, file: &InputFile, recogniser: &mut Recogniser<'_>) -> Option<(Name, Shape)> {
-    let metadata = builder.metadata().file_metadata().key_value_metadata();
-    let named = metadata.into_iter().flatten().find(|kv| kv.key == TABLE_KEY).and_then(|kv| kv.value.clone());
-    if let Some(name) = named {
-        return Some((name.as_str().into(), Shape::Other));
+    if let Some(name) = named_table(builder) {
+        return Some((name, Shape::Other));
     }
     let names = names(builder);
     // A value that is the same in every row is known without reading; of the others only that they
@@ -161,16 +196,15 @@ fn time_roots(
     names: &[String],
     table: &str,
     schemas: &tercel_schema::Schemas,
-    options: &ReadOptions,
+    time_field: Option<&str>,
 ) -> Vec<usize> {
     // As for every other carrier: the record's time before Sysmon's own.
     let first: &[&str] =
         if table == "Sysmon" { &["@timestamp", "TimeCreated", "SystemTime", "TimeGenerated"] } else { &[] };
     let own = schemas.table(table).map(|t| t.time.to_string());
-    let wanted = options
-        .time_field
-        .iter()
-        .cloned()
+    let wanted = time_field
+        .map(str::to_owned)
+        .into_iter()
         .chain(first.iter().map(|n| (*n).to_owned()))
         .chain(own)
         .chain(time_names().map(str::to_owned));
@@ -211,7 +245,7 @@ pub(crate) fn read(
         return Ok(());
     };
     let names = names(&builder);
-    let times = time_roots(&names, &table, recogniser.schemas(), options);
+    let times = time_roots(&names, &table, recogniser.schemas(), options.time_field.as_deref());
     let columns: Vec<Option<usize>> = wanted.columns.iter().map(|(n, _)| root(&names, n)).collect();
     let mut roots: Vec<usize> = columns.iter().flatten().chain(&times).copied().collect();
     roots.sort_unstable();
@@ -324,36 +358,27 @@ fn by_rows(
     recogniser: &mut Recogniser<'_>,
     sink: &mut dyn EventSink,
 ) -> Result<(), String> {
+    all_rows(builder, file, place, &mut |rows, batch, done| rows.push(batch, done, recogniser, sink))
+}
+
+/// Hands all rows to `push`, batch by batch, with how many came before.
+fn all_rows(
+    builder: Builder,
+    file: &InputFile,
+    place: Option<(usize, &Progress)>,
+    push: &mut dyn FnMut(&mut Rows<'_>, &RecordBatch, usize) -> ControlFlow<()>,
+) -> Result<(), String> {
     let names = names(&builder);
     let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
     let all: Vec<usize> = (0..names.len()).collect();
     let mut done = 0usize;
     let mut told = 0;
-    let mut pool: Vec<Field<'static>> = Vec::new();
+    let locator = place.map(|(index, _)| format!("{LOCATOR}{index}:"));
+    let mut rows = Rows::new(&names, &file.name, &file.stem, locator);
     for batch in batches(builder, &all, ROWS)? {
         let batch = batch.map_err(|e| format!("reading stopped at row {done}: {e}"))?;
-        let columns: Vec<Column> = batch.columns().iter().map(Column::of).collect();
-        for row in 0..batch.num_rows() {
-            let mut fields = recycle(pool);
-            fields.extend(
-                names
-                    .iter()
-                    .zip(&columns)
-                    .map(|(n, c)| Field::new(n.as_str(), c.value(row)))
-                    .filter(|f| f.value != RawValue::Null),
-            );
-            let number = done + row;
-            let text = match place {
-                Some((index, _)) if sink.wants_text() => Some(format!("{LOCATOR}{index}:{number}")),
-                _ => None,
-            };
-            let origin =
-                Origin { source: &file.name, stem: &file.stem, record: number as i64, text: text.as_deref() };
-            let flow: ControlFlow<()> = recogniser.record(&origin, &mut fields, sink);
-            pool = recycle(fields);
-            if flow.is_break() {
-                return Ok(());
-            }
+        if push(&mut rows, &batch, done).is_break() {
+            return Ok(());
         }
         done += batch.num_rows();
         if let Some((_, progress)) = place {
@@ -380,7 +405,17 @@ pub(crate) fn feed(
     sink: &mut dyn EventSink,
     progress: &Progress,
 ) -> Result<(), String> {
-    by_rows(open(file)?, file, Some((index, progress)), recogniser, sink)
+    let builder = open(file)?;
+    match named_table(&builder) {
+        Some(table) => {
+            let names = names(&builder);
+            let times = time_roots(&names, &table, recogniser.schemas(), recogniser.time_field());
+            all_rows(builder, file, Some((index, progress)), &mut |rows, batch, done| {
+                rows.push_table(batch, done, &table, &times, recogniser, sink)
+            })
+        }
+        None => by_rows(builder, file, Some((index, progress)), recogniser, sink),
+    }
 }
 
 /// Shows the sink the first rows; of a file of one table, as rows of that table.
@@ -436,7 +471,7 @@ pub(crate) fn newest_time(
         by_rows(builder, file, None, recogniser, &mut sink)?;
         return Ok(sink.0);
     };
-    let times = time_roots(&names(&builder), &table, recogniser.schemas(), options);
+    let times = time_roots(&names(&builder), &table, recogniser.schemas(), options.time_field.as_deref());
     if times.is_empty() {
         return Ok(None);
     }

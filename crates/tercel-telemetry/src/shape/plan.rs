@@ -222,7 +222,7 @@ impl Rows {
         push: &mut impl FnMut(&mut [RawValue<'a>], RawValue<'a>),
     ) -> Option<Settled<'a>> {
         let action = match values[usize::from(self.action)] {
-            RawValue::Str { body, escaped: false } => body,
+            RawValue::Str { body, escaped: false } | RawValue::Text(body) => body,
             _ => return None,
         };
         let table = defender::by_action(action)?;
