@@ -100,7 +100,7 @@ pub fn feed(data: &[u8]) {
     let path = path.display().to_string();
     SCHEMAS.with(|schemas| {
         let options = ReadOptions { threads: 1, ..ReadOptions::default() };
-        let inputs = Inputs::open(&[path.clone()], &options);
+        let inputs = Inputs::open(std::slice::from_ref(&path), &options);
         let mut got = Vec::new();
         let mut deliver = |seen: Vec<Seen>| {
             got.extend(seen);

@@ -39,6 +39,15 @@ struct Leaf {
     last: usize,
 }
 
+/// Where a line is.
+pub(super) struct Line<'a> {
+    pub buf: &'a [u8],
+    pub at: usize,
+    pub number: u64,
+    /// How long it may be.
+    pub limit: usize,
+}
+
 /// What became of a line.
 pub(super) enum Outcome {
     /// It is done; behind it the next one begins.
@@ -99,23 +108,21 @@ impl Fast {
         }
     }
 
-    /// Takes the line at `at`, if its keys are known. `values` are scratch, [`ROOM`] of them.
+    /// Takes a line, if its keys are known. `values` are scratch, [`ROOM`] of them.
     #[inline]
     pub fn line<'a, S: LayoutSink>(
         &mut self,
-        buf: &'a [u8],
-        at: usize,
-        number: u64,
+        line: &Line<'a>,
         values: &mut [RawValue<'a>],
-        limit: usize,
         recogniser: &mut Recogniser<'_>,
         layouts: &mut Layouts<'_, S>,
     ) -> Outcome {
+        let &Line { buf, at, number, limit } = line;
         let Some(walked) = self.tree.walk(buf, at, &mut values[..MAX_VALUES]) else {
             return Outcome::Ordinary;
         };
-        let Walked { object, line, end } = walked;
-        if line - at > limit {
+        let Walked { object, line: next, end } = walked;
+        if next - at > limit {
             return Outcome::Ordinary;
         }
         self.savings = (self.savings + 1).min(SAVINGS);
@@ -136,7 +143,7 @@ impl Fast {
         let leaf = &self.leaves[end as usize];
         let variant = &leaf.variants[leaf.last];
         self.counters[variant.counter].2 += 1;
-        let Some(id) = variant.id else { return Outcome::Done(line, ControlFlow::Continue(())) };
+        let Some(id) = variant.id else { return Outcome::Done(next, ControlFlow::Continue(())) };
         let times = match variant.chosen {
             Some(i) => [values[i], settled.times[0]],
             None => settled.times,
@@ -150,7 +157,7 @@ impl Fast {
             record: number.cast_signed(),
             text: EventText::Written(text),
         };
-        Outcome::Done(line, layouts.deliver(id, &event))
+        Outcome::Done(next, layouts.deliver(id, &event))
     }
 
     /// Adds a variant that was not met before, and makes it the last.

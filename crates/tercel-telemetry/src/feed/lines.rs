@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use super::adapter::{Layouts, recycle_values};
-use super::fast::{Fast, Outcome, ROOM};
+use super::fast::{Fast, Line, Outcome, ROOM};
 use super::simd::REACH;
 use super::walk::Way;
 use crate::input::InputFile;
@@ -17,7 +17,10 @@ use crate::shape::Recogniser;
 use crate::value::{Field, RawValue};
 
 /// What is read at a time, at least.
-const STEP: usize = 256 << 10;
+pub(super) const STEP: usize = 256 << 10;
+
+/// A page.
+const ALIGN: usize = 4096;
 
 /// What reading lines needs, besides the bytes.
 pub(super) struct Context<'x, 's, S> {
@@ -35,8 +38,10 @@ pub(super) struct Lines {
     /// What of it is not worked on yet.
     start: usize,
     end: usize,
-    /// Where in the source the window begins.
+    /// Where in the source the buffer begins, wrapped around if that is before its beginning.
     base: u64,
+    /// Where the source begins in its file.
+    origin: u64,
     eof: bool,
     error: Option<io::Error>,
     pool: Vec<Field<'static>>,
@@ -51,6 +56,7 @@ impl Lines {
             start: 0,
             end: 0,
             base: 0,
+            origin: 0,
             eof: false,
             error: None,
             pool: Vec::new(),
@@ -59,28 +65,35 @@ impl Lines {
         }
     }
 
-    /// Begins a new source.
-    pub fn open(&mut self) {
+    /// Begins a new source, which begins at this place of its file.
+    pub fn open(&mut self, origin: u64) {
         (self.start, self.end, self.base, self.eof, self.error) = (0, 0, 0, false, None);
+        self.origin = origin;
     }
 
     /// Where in the source the next byte of the window is.
     fn at(&self) -> u64 {
-        self.base + self.start as u64
+        self.base.wrapping_add(self.start as u64)
     }
 
     /// Reads until the window holds `goal` bytes or the source ends. `false`: there is nothing new.
     pub fn fill(&mut self, source: &mut dyn Read, goal: usize) -> bool {
-        if self.start > 0 {
-            self.buf.copy_within(self.start..self.end, 0);
-            self.base += self.start as u64;
-            self.end -= self.start;
-            self.start = 0;
+        let have = self.end - self.start;
+        if have >= goal {
+            return false;
         }
-        if self.buf.len() < goal + REACH {
-            self.buf.resize(goal + REACH, 0);
+        if self.buf.len() < goal + ALIGN + REACH {
+            self.buf.resize(goal + ALIGN + REACH, 0);
         }
-        let had = self.end;
+        // Copying from the page cache is slow on some processors if source and goal differ by little modulo
+        // the size of a page. Files are cached in whole pages, so where the new bytes come from is known.
+        let from = self.origin.wrapping_add(self.at()).wrapping_add(have as u64) as usize;
+        let to = self.buf.as_ptr() as usize + have;
+        let end = have + from.wrapping_add(ALIGN / 2).wrapping_sub(to) % ALIGN;
+        self.base = self.at().wrapping_sub((end - have) as u64);
+        self.buf.copy_within(self.start..self.end, end - have);
+        (self.start, self.end) = (end - have, end);
+        let goal = self.start + goal;
         while self.end < goal && !self.eof {
             match source.read(&mut self.buf[self.end..goal]) {
                 Ok(0) => self.eof = true,
@@ -92,7 +105,7 @@ impl Lines {
                 }
             }
         }
-        self.end > had
+        self.end > end
     }
 
     /// How many newlines there are among the first bytes of the window.
@@ -142,7 +155,8 @@ impl Lines {
                 memchr::memrchr(b'\n', &self.buf[self.start..self.end])
                     .map_or(self.start, |i| self.start + i + 1)
             };
-            let stop = usize::try_from(until.saturating_sub(self.base)).unwrap_or(usize::MAX);
+            let ahead = usize::try_from(until.saturating_sub(self.at())).unwrap_or(usize::MAX);
+            let stop = self.start.saturating_add(ahead);
             let flow = self.block(cx, whole, whole.min(stop), &mut number);
             self.fast.settle_counts(cx.recogniser);
             cx.progress.add_events(cx.recogniser.events() - told);
@@ -189,7 +203,8 @@ impl Lines {
         let walkable = if whole > 0 && buf[whole - 1] == b'\n' { stop } else { 0 };
         while at < stop && flow.is_continue() {
             let fast = if at < walkable {
-                self.fast.line(buf, at, *number, &mut values, limit, cx.recogniser, cx.layouts)
+                let line = Line { buf, at, number: *number, limit };
+                self.fast.line(&line, &mut values, cx.recogniser, cx.layouts)
             } else {
                 Outcome::Ordinary
             };

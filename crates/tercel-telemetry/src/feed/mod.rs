@@ -262,7 +262,7 @@ impl<S: LayoutSink> Worker<'_, S> {
                 match source {
                     Ok(source) => match text_source(source) {
                         Ok(mut source) => {
-                            self.lines.open();
+                            self.lines.open(0);
                             self.run_lines(file, &mut *source, &mut problems, 0, u64::MAX);
                         }
                         Err(e) => problems.add(ProblemKind::BrokenOff, None, || broken_off(&e)),
@@ -323,7 +323,7 @@ impl<S: LayoutSink> Worker<'_, S> {
         let until = if last { u64::MAX } else { bytes.end - from };
         let given_up = || self.stop.load(Ordering::Relaxed) || self.progress.is_cancelled();
         let source = File::open(&file.path).and_then(|mut f| f.seek(SeekFrom::Start(from)).map(|_| f));
-        self.lines.open();
+        self.lines.open(from);
         match source {
             Ok(mut source) => {
                 let mut number = None;
@@ -340,7 +340,7 @@ impl<S: LayoutSink> Worker<'_, S> {
                 let number = number.or_else(|| self.starts.wait(index, part, &given_up));
                 if let Some(number) = number {
                     let begins = if part == 0 {
-                        self.lines.fill(&mut source, 3);
+                        self.lines.fill(&mut source, lines::STEP);
                         self.lines.skip_mark();
                         true
                     } else {

@@ -60,7 +60,8 @@ impl EventSink for Plain {
                 .map(|f| (f.name.to_string(), shown(e.source, &f.value)))
                 .collect(),
             times: if walked(e.source) { format!("{:?}", e.time()) } else { format!("{:?}", e.times) },
-            text: e.text.unwrap_or_default().to_owned(),
+            // The text of a walked event is made on demand; the walk's own tests compare it.
+            text: e.text.filter(|_| !walked(e.source)).unwrap_or_default().to_owned(),
         });
         ControlFlow::Continue(())
     }
@@ -116,8 +117,6 @@ impl LayoutSink for Laid {
         let mut text = String::new();
         if let EventText::Written(t) = e.text {
             text.push_str(t);
-        } else if walked(&self.source) {
-            e.text.push(&mut text);
         }
         self.out.push(Seen {
             source: self.source.clone(),

@@ -66,8 +66,6 @@ pub(super) enum Way {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
 }
 
 impl Way {
@@ -82,9 +80,6 @@ impl Way {
             && is_x86_feature_detected!("popcnt")
         {
             ways.push(Way::Avx2);
-            if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
-                ways.push(Way::Avx512);
-            }
         }
         ways
     }
@@ -123,9 +118,6 @@ impl Tree {
             // SAFETY: this way was chosen because the processor has the features.
             #[cfg(target_arch = "x86_64")]
             Way::Avx2 => unsafe { self.walk_avx2(buf, at, values) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Way::Avx512 => unsafe { self.walk_avx512(buf, at, values) },
         }
     }
 
@@ -144,18 +136,6 @@ impl Tree {
     ) -> Option<Walked> {
         // SAFETY: this function has the features.
         unsafe { self.walk_by::<super::simd::Avx2>(buf, at, values) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
-    unsafe fn walk_avx512<'a>(
-        &mut self,
-        buf: &'a [u8],
-        at: usize,
-        values: &mut [RawValue<'a>],
-    ) -> Option<Walked> {
-        // SAFETY: this function has the features.
-        unsafe { self.walk_by::<super::simd::Avx512>(buf, at, values) }
     }
 
     /// # Safety
@@ -207,10 +187,8 @@ impl Tree {
             node = next as usize;
             p += self.nodes[node].len as usize;
             // SAFETY: the caller vouches for the features.
-            let (value, after) = unsafe { value::<V>(buf, p)? };
-            *values.get_mut(n)? = value;
+            p = unsafe { value::<V>(buf, p, values.get_mut(n)?)? };
             n += 1;
-            p = after;
         }
     }
 
@@ -276,45 +254,61 @@ fn reach(buf: &[u8], at: usize) -> Option<&[u8; REACH]> {
     buf.get(at..)?.first_chunk()
 }
 
-/// The value at `p`, and where it ends.
+/// Puts the value at `p` where it belongs and returns where it ends. It is made in its place: made
+/// elsewhere and copied, it would be read back before its parts are written.
 ///
 /// # Safety
 /// The processor must have the features of `V`.
 #[inline(always)]
-unsafe fn value<'a, V: Vector>(buf: &'a [u8], p: usize) -> Option<(RawValue<'a>, usize)> {
+unsafe fn value<'a, V: Vector>(buf: &'a [u8], p: usize, slot: &mut RawValue<'a>) -> Option<usize> {
     let bytes = reach(buf, p)?;
+    if bytes[0] == b'"' {
+        // SAFETY: the caller vouches for the features.
+        let (end, escaped, ascii) = unsafe { string::<V>(buf, p + 1)? };
+        let body = buf.get(p + 1..end)?;
+        let body = if ascii {
+            // SAFETY: all bytes of it were seen to be ASCII.
+            unsafe { std::str::from_utf8_unchecked(body) }
+        } else {
+            std::str::from_utf8(body).ok()?
+        };
+        *slot = RawValue::Str { body, escaped };
+        return Some(end + 1);
+    }
     match bytes[0] {
-        b'"' => {
-            // SAFETY: the caller vouches for the features.
-            let (end, escaped, ascii) = unsafe { string::<V>(buf, p + 1)? };
-            let body = buf.get(p + 1..end)?;
-            let body = if ascii {
-                // SAFETY: all bytes of it were seen to be ASCII.
-                unsafe { std::str::from_utf8_unchecked(body) }
-            } else {
-                std::str::from_utf8(body).ok()?
-            };
-            Some((RawValue::Str { body, escaped }, end + 1))
-        }
         b'0'..=b'9' | b'-' => {
             let sign = usize::from(bytes[0] == b'-');
             // SAFETY: the caller vouches for the features.
             let other = unsafe { V::no_digit(bytes) } & !(sign as u64);
             let end = other.trailing_zeros() as usize;
-            let plain =
-                other != 0 && end > sign && end < V::WIDTH && !matches!(bytes[end], b'.' | b'e' | b'E');
+            let plain = end > sign && end < V::WIDTH && !matches!(bytes[end], b'.' | b'e' | b'E');
             if plain {
                 // SAFETY: the range has digits only, and a sign perhaps.
                 let text = unsafe { std::str::from_utf8_unchecked(buf.get(p..p + end)?) };
-                return Some((RawValue::Number(text), p + end));
+                *slot = RawValue::Number(text);
+                return Some(p + end);
             }
             let end = json::number_end(buf, p)?;
-            Some((RawValue::Number(std::str::from_utf8(buf.get(p..end)?).ok()?), end))
+            *slot = RawValue::Number(std::str::from_utf8(buf.get(p..end)?).ok()?);
+            Some(end)
         }
-        b't' if bytes.starts_with(b"true") => Some((RawValue::Bool(true), p + 4)),
-        b'f' if bytes.starts_with(b"false") => Some((RawValue::Bool(false), p + 5)),
-        b'n' if bytes.starts_with(b"null") => Some((RawValue::Null, p + 4)),
-        b'[' | b'{' => nested(buf, p),
+        b't' if bytes.starts_with(b"true") => {
+            *slot = RawValue::Bool(true);
+            Some(p + 4)
+        }
+        b'f' if bytes.starts_with(b"false") => {
+            *slot = RawValue::Bool(false);
+            Some(p + 5)
+        }
+        b'n' if bytes.starts_with(b"null") => {
+            *slot = RawValue::Null;
+            Some(p + 4)
+        }
+        b'[' | b'{' => {
+            let (value, end) = nested(buf, p)?;
+            *slot = value;
+            Some(end)
+        }
         _ => None,
     }
 }
