@@ -33,7 +33,7 @@ PackageFullName PackageSourceUri AppId CallingProcess FilePath PackagePath Packa
 ShareName ObjectName ServerName Reason Status Service subjectName payload process Caption SearchFilter DistinguishedName
 TargetUserName TargetUserSid TargetDomainName SubjectUserName SubjectUserSid SubjectDomainName Origin
 AppName AppVersion ExceptionCode ModuleName ImageName ErrorCode Flags HasFullTrust QNAME Configuration SidList Name RemoteAddress
-ServerAddress ClientAddress EncyptionUsed SigningUsed Binary DeviceName HiveName IsatapRouter Value PossibleCause""".split()
+ServerAddress ClientAddress EncyptionUsed SigningUsed Binary DeviceName HiveName IsatapRouter Value PossibleCause ProcessPath AppID ProcessId""".split()
 
 # Event data of the Security channel that neither table above has, all text; rules ask for them.
 SECURITY_DATA = """AttributeLDAPDisplayName AttributeValue AuditSourceName CertThumbprint ClientProcessId FileName FilterName FilterOrigin
