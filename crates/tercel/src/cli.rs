@@ -70,6 +70,8 @@ pub enum Command {
     Hunt(Hunt),
     /// Run one query over data
     Query(Query),
+    /// Say why a rule fires on an event, or does not
+    Explain(Explain),
     /// Check rules without data: types, columns, values that cannot occur, dead parts
     Lint(Lint),
     /// List rules, or show one
@@ -97,6 +99,12 @@ pub struct World {
     /// A CSV or JSON file as a table or lookup of this name
     #[arg(long = "lookup", value_name = "NAME=FILE")]
     pub lookups: Vec<String>,
+    /// What %NAME% stands for in Sigma rules with `expand`: the lines of FILE, as Sigma values
+    #[arg(long = "placeholder", value_name = "NAME=FILE")]
+    pub placeholders: Vec<String>,
+    /// pySigma processing pipeline (YAML), applied to Sigma rules; may be given several times
+    #[arg(long = "pipeline", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub pipelines: Vec<PathBuf>,
     /// MMDB database for geo_info_from_ip_address
     #[arg(long, value_name = "FILE.mmdb", env = "TERCEL_GEOIP", value_hint = ValueHint::FilePath)]
     pub geoip: Option<PathBuf>,
@@ -196,6 +204,45 @@ pub struct Query {
     /// kql, sumo or sql [default: by the suffix of -f, else kql]
     #[arg(long, value_name = "LANG", env = "TERCEL_LANG", value_parser = ["kql", "sumo", "sql"])]
     pub lang: Option<String>,
+    #[command(flatten)]
+    pub reading: Reading,
+    #[command(flatten)]
+    pub world: World,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Of several events, the first that the rule fires on is explained, else the one that is nearest to a hit.
+
+Examples:
+  tercel explain rule.yml                           what the rule asks for, in words
+  tercel explain rule.yml capture.jsonl             the first hit, or the nearest miss
+  tercel explain rule.yml capture.evtx --record 42  one event; hits carry their record
+  tercel explain rule.yml '{\"EventID\":1,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Image\":\"C:\\\\a.exe\"}'
+  tercel explain 5f1f7d2c-… x.json --rules rules/   a rule by its id
+  tercel explain rule.yml x.json --format json      the explanation as data")]
+pub struct Explain {
+    /// A file with a rule, or the id of one
+    #[arg(value_name = "RULE", value_hint = ValueHint::AnyPath)]
+    pub rule: String,
+    /// A file with events, - for standard input, or an event as JSON
+    #[arg(value_name = "EVENT", value_hint = ValueHint::AnyPath)]
+    pub event: Option<String>,
+    /// The event with this record number
+    #[arg(long, value_name = "N")]
+    pub record: Option<i64>,
+    /// Which rule of a file with several
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// Where rules are looked for by id [default: the built-in pack]
+    #[arg(short = 'r', long, value_name = "RULES", num_args = 1.., value_hint = ValueHint::AnyPath)]
+    pub rules: Vec<String>,
+    /// Language of the rule, whatever its suffix: sigma, kql, sumo
+    #[arg(long, value_name = "LANG", value_parser = ["sigma", "kql", "sumo"])]
+    pub lang: Option<String>,
+    /// Exit with 1 when the rule does not fire
+    #[arg(long)]
+    pub fail_on_miss: bool,
     #[command(flatten)]
     pub reading: Reading,
     #[command(flatten)]

@@ -25,6 +25,9 @@ pub struct Config {
     pub allow: Option<Vec<String>>,
     pub views: Option<PathBuf>,
     pub lookups: BTreeMap<String, PathBuf>,
+    /// Files with the values of Sigma's placeholders, by name.
+    pub placeholders: BTreeMap<String, PathBuf>,
+    pub pipelines: Option<Vec<PathBuf>>,
     pub geoip: Option<PathBuf>,
     pub source_category: Option<String>,
     pub time_field: Option<String>,
@@ -53,7 +56,7 @@ impl Config {
             .map_err(|e| Failure::new(format!("cannot read the configuration `{}`: {e}", path.display())))?;
         let mut config: Config = toml::from_str(&text).map_err(|e| {
             Failure::new(format!("in the configuration `{}`: {}", path.display(), e.to_string().trim_end()))
-                .help("keys are the long names of options: format, color, quiet, strict, rules, level, allow, views, lookups, geoip, source-category, time-field, jobs")
+                .help("keys are the long names of options: format, color, quiet, strict, rules, level, allow, views, lookups, placeholders, pipelines, geoip, source-category, time-field, jobs")
         })?;
         config.check(path)?;
         config.rebase(path.parent().unwrap_or(Path::new("")));
@@ -76,6 +79,8 @@ impl Config {
         self.views = self.views.as_deref().map(at);
         self.geoip = self.geoip.as_deref().map(at);
         self.lookups.values_mut().for_each(|p| *p = folder.join(&*p));
+        self.placeholders.values_mut().for_each(|p| *p = folder.join(&*p));
+        self.pipelines.iter_mut().flatten().for_each(|p| *p = folder.join(&*p));
         for rule in self.rules.iter_mut().flatten() {
             *rule = folder.join(&*rule).to_string_lossy().into_owned();
         }
@@ -85,6 +90,8 @@ impl Config {
     fn over(self, under: Config) -> Config {
         let mut lookups = under.lookups;
         lookups.extend(self.lookups);
+        let mut placeholders = under.placeholders;
+        placeholders.extend(self.placeholders);
         Config {
             format: self.format.or(under.format),
             color: self.color.or(under.color),
@@ -95,6 +102,8 @@ impl Config {
             allow: self.allow.or(under.allow),
             views: self.views.or(under.views),
             lookups,
+            placeholders,
+            pipelines: self.pipelines.or(under.pipelines),
             geoip: self.geoip.or(under.geoip),
             source_category: self.source_category.or(under.source_category),
             time_field: self.time_field.or(under.time_field),
@@ -114,17 +123,24 @@ impl Config {
         w.geoip = w.geoip.take().or_else(|| self.geoip.clone());
         w.source_category = w.source_category.take().or_else(|| self.source_category.clone());
         w.strict = w.strict.or(self.strict);
-        // Named on the command line, a lookup hides the file's of the same name.
-        let named: Vec<String> =
-            w.lookups.iter().filter_map(|l| Some(l.split_once('=')?.0.to_string())).collect();
-        for (name, path) in self.lookups.iter().filter(|(n, _)| !named.contains(n)) {
-            w.lookups.push(format!("{name}={}", path.display()));
+        unless_named(&mut w.lookups, &self.lookups);
+        unless_named(&mut w.placeholders, &self.placeholders);
+        if w.pipelines.is_empty() {
+            w.pipelines = self.pipelines.clone().unwrap_or_default();
         }
     }
     /// Fills in what the command line leaves open.
     pub fn reading(&self, r: &mut Reading) {
         r.time_field = r.time_field.take().or_else(|| self.time_field.clone());
         r.jobs = r.jobs.or(self.jobs);
+    }
+}
+
+/// Adds what a file names; named on the command line, a name hides the file's.
+fn unless_named(given: &mut Vec<String>, file: &BTreeMap<String, PathBuf>) {
+    let named: Vec<String> = given.iter().filter_map(|l| Some(l.split_once('=')?.0.to_string())).collect();
+    for (name, path) in file.iter().filter(|(n, _)| !named.contains(n)) {
+        given.push(format!("{name}={}", path.display()));
     }
 }
 

@@ -62,6 +62,7 @@ fn run(cli: Cli, talk: &mut Talk) -> Result<Outcome, Failure> {
         config,
     };
     match command {
+        Command::Explain(a) => commands::explain::run(run, a),
         Command::Lint(a) => commands::lint::run(run, a),
         Command::Rules(a) => commands::rules::run(run, a),
         Command::Hunt(a) => commands::hunt::run(run, a),

@@ -12,12 +12,20 @@ pub struct Talk {
     pub quiet: bool,
     pub color: bool,
     pub terminal: bool,
+    /// Whether characters outside ASCII can be shown: so by the locale, or when nothing says otherwise.
+    pub unicode: bool,
     reporter: Reporter,
 }
 
 impl Talk {
     pub fn new(quiet: bool, color: bool) -> Talk {
-        Talk { quiet, color, terminal: std::io::stderr().is_terminal(), reporter: Reporter::new(color) }
+        Talk {
+            quiet,
+            color,
+            terminal: std::io::stderr().is_terminal(),
+            unicode: locale_is_unicode(),
+            reporter: Reporter::new(color),
+        }
     }
 
     /// A line, unless quiet. That nobody listens is no error.
@@ -61,4 +69,15 @@ impl Talk {
     fn paint(&self, code: &str, s: &str) -> String {
         if self.color { format!("\x1b[{code}m{s}\x1b[0m") } else { s.to_string() }
     }
+}
+
+/// What the locale says, in the order in which its variables count. `C` and `POSIX` mean ASCII.
+fn locale_is_unicode() -> bool {
+    let value = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|v| std::env::var(v).ok().filter(|v| !v.is_empty()));
+    value.is_none_or(|v| {
+        let v = v.to_ascii_lowercase();
+        v.contains("utf-8") || v.contains("utf8")
+    })
 }

@@ -2,8 +2,10 @@
 
 use crate::cli::World;
 use crate::failure::Failure;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use tercel_catalog::CompileOptions;
 use tercel_ir::function::Context;
 use tercel_ir::{Catalog, Column, Diagnostic, Rel, RelKind, Schema, Span, Type, Value};
 use tercel_schema::{SchemaCatalog, Schemas, TableDef};
@@ -41,6 +43,31 @@ pub fn catalog(world: &World, schemas: Schemas, discovered: Vec<TableDef>) -> Re
         }
     }
     Ok(catalog)
+}
+
+/// How rules are compiled: strictness, and what Sigma's placeholders stand for.
+///
+/// # Errors
+/// When a file that is named cannot be read.
+pub fn compile_options(world: &World) -> Result<CompileOptions, Failure> {
+    let mut placeholders = BTreeMap::new();
+    for spec in &world.placeholders {
+        let (name, path) = spec
+            .split_once('=')
+            .filter(|(n, p)| !n.is_empty() && !p.is_empty())
+            .ok_or_else(|| Failure::new(format!("`--placeholder {spec}` is not NAME=FILE")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::new(format!("cannot read the placeholder values in `{path}`: {e}")))?;
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let values: Vec<String> =
+            lines.filter(|l| !l.is_empty() && !l.starts_with('#')).map(Into::into).collect();
+        if values.is_empty() {
+            return Err(Failure::new(format!("`{path}` holds no value for the placeholder `{name}`")));
+        }
+        placeholders.insert(name.trim_matches('%').to_string(), values);
+    }
+    let options = CompileOptions { strict: world.strict.unwrap_or(false), ..CompileOptions::default() };
+    Ok(options.with_placeholders(placeholders))
 }
 
 /// What functions may ask about the world outside.

@@ -7,7 +7,7 @@ use crate::output::{Cell, Column};
 use crate::report::Reporter;
 use crate::world;
 use std::io::Write;
-use tercel_catalog::{CompileOptions, Detection, Finding, LintOptions};
+use tercel_catalog::{Detection, Finding, LintOptions};
 use tercel_ir::{Severity, Type};
 use tercel_schema::Schemas;
 
@@ -16,6 +16,7 @@ pub fn run(run: Run, mut args: Lint) -> Result<Outcome, Failure> {
     args.allow.extend(run.config.allow.clone().into_iter().flatten());
     let mut rules = run.load_rules(&args.rules, args.lang.as_deref());
     rules.not_empty()?;
+    rules.pipe(&run, &args.world.pipelines)?;
     let found = findings(&args, &mut rules.loaded.detections)?;
     let errors = found.iter().filter(|(_, f)| f.diagnostic.severity == Severity::Error).count();
     let outcome = match rules.outcome() {
@@ -47,10 +48,7 @@ pub fn run(run: Run, mut args: Lint) -> Result<Outcome, Failure> {
 
 /// Findings with the index of their rule.
 fn findings(args: &Lint, rules: &mut [Detection]) -> Result<Vec<(usize, Finding)>, Failure> {
-    let options = LintOptions {
-        allow: args.allow.clone(),
-        compile: CompileOptions { strict: args.world.strict.unwrap_or(false), ..CompileOptions::default() },
-    };
+    let options = LintOptions { allow: args.allow.clone(), compile: world::compile_options(&args.world)? };
     let catalog = if args.syntax_only {
         None
     } else {

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod completions;
+pub mod explain;
 pub mod hunt;
 pub mod lint;
 pub mod query;
@@ -12,8 +13,8 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output::Target;
 use crate::talk::Talk;
-use std::path::Path;
-use tercel_catalog::{Detection, Language, LoadOptions, Loaded};
+use std::path::{Path, PathBuf};
+use tercel_catalog::{Detection, Language, LoadOptions, Loaded, Pipelines, RuleText};
 
 /// What every command has at hand.
 pub struct Run {
@@ -61,6 +62,31 @@ impl Rules {
     /// Exit code 2 when something named could not be read.
     pub fn outcome(&self) -> Outcome {
         if self.loaded.problems.is_empty() { Outcome::Ran } else { Outcome::Incomplete }
+    }
+
+    /// Sends Sigma rules through the processing pipelines that are named. What is wrong with one is said.
+    ///
+    /// # Errors
+    /// When a pipeline cannot be read or used: half a pipeline would give rules that nobody wrote.
+    pub fn pipe(&mut self, run: &Run, files: &[PathBuf]) -> Result<(), Failure> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let mut pipelines = Vec::new();
+        for file in files {
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(file)
+                .map_err(|e| Failure::new(format!("cannot read the pipeline `{name}`: {e}")))?;
+            let (pipeline, found) = tercel_catalog::parse_pipeline(&name, &text);
+            let text = RuleText::new(text);
+            for f in found {
+                run.talk.finding(&f, &name, &text);
+            }
+            let refused = || Failure::new(format!("the pipeline `{name}` cannot be used"));
+            pipelines.push(pipeline.ok_or_else(refused)?);
+        }
+        tercel_catalog::link_with(&mut self.loaded.detections, &Pipelines::new(pipelines));
+        Ok(())
     }
 
     /// # Errors

@@ -56,15 +56,7 @@ pub fn run(run: Run, mut args: Query) -> Result<Outcome, Failure> {
     });
     let result = match lang {
         Lang::Detection(language) => {
-            let strict = args.world.strict.unwrap_or(false);
-            let rel = compile(
-                &run,
-                &catalog,
-                language,
-                text,
-                &name,
-                CompileOptions { strict, ..CompileOptions::default() },
-            )?;
+            let rel = compile(&run, &catalog, language, text, &name, world::compile_options(&args.world)?)?;
             rows(&rel, &catalog, &data, &options, &target)
         }
         Lang::Sql => sql(&text, &catalog, &data, &options, &target),

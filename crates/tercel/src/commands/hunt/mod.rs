@@ -19,7 +19,7 @@ use pass::{Kinds, Pass, jobs};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
-use tercel_catalog::{CompileOptions, Detection, Evidence, Level, Role};
+use tercel_catalog::{Detection, Evidence, Level, Role};
 use tercel_engine::{HuntStats, Now, Options, Provenance};
 use tercel_ir::{Expr, ExprKind, Rel, Severity};
 use tercel_rules::correlate::Refused;
@@ -38,6 +38,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
 
     let mut rules = run.load_rules(&args.rules, args.lang.as_deref());
     rules.not_empty()?;
+    rules.pipe(&run, &args.world.pipelines)?;
     let below = tercel_catalog::retain(&mut rules.loaded.detections, |d| d.level >= level);
 
     let data = Arc::new(Data::open(&args.data, &args.reading, false));
@@ -55,10 +56,9 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
 
     let strict = args.world.strict.unwrap_or(false);
     let anywhere = world::catalog(&args.world, Schemas::builtin(), Vec::new())?;
-    for d in &mut rules.loaded.detections {
-        d.compile_for(&catalog, &anywhere, CompileOptions { strict, ..CompileOptions::default() });
-    }
-    tercel_catalog::settle_references(&mut rules.loaded.detections);
+    let compile = world::compile_options(&args.world)?;
+    let all = &mut rules.loaded.detections;
+    tercel_catalog::compile_all(all, &catalog, &anywhere, &compile, options.threads);
     tell(&run, &rules);
     let detections = &rules.loaded.detections;
     let (mut correlations, refused) = Correlations::new(detections);
