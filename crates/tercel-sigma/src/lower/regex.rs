@@ -19,9 +19,41 @@ pub(crate) fn translate(pattern: &str, i: bool, m: bool, s: bool) -> Result<Stri
     }
     let body = portable(pattern);
     let out = if flags.is_empty() { body } else { format!("(?{flags}){body}") };
+    if small(&out) {
+        return Ok(out);
+    }
     match tercel_ir::function::compile_regex(&out) {
         Ok(_) => Ok(out),
         Err(reason) => Err(Refused { feature: feature(pattern), reason: last_line(&reason) }),
+    }
+}
+
+/// Whether an expression is valid and surely far below the size limit. Compiling it only to know would
+/// take most of the time that the rule takes.
+fn small(pattern: &str) -> bool {
+    /// States that are far below the limit, whatever each of them costs.
+    const SMALL: usize = 50_000;
+    regex_syntax::parse(pattern).is_ok_and(|hir| states(&hir) <= SMALL)
+}
+
+/// An upper bound for the states of the automaton. The parser bounds the depth of the tree.
+fn states(hir: &regex_syntax::hir::Hir) -> usize {
+    use regex_syntax::hir::{Class, HirKind};
+    match hir.kind() {
+        HirKind::Empty => 1,
+        HirKind::Look(_) => 2,
+        HirKind::Literal(l) => l.0.len(),
+        HirKind::Class(Class::Bytes(c)) => 1 + c.ranges().len(),
+        // A range of characters comes to a handful of sequences of up to four bytes.
+        HirKind::Class(Class::Unicode(c)) => c.ranges().len().saturating_mul(16).saturating_add(1),
+        HirKind::Capture(c) => states(&c.sub).saturating_add(2),
+        HirKind::Concat(list) | HirKind::Alternation(list) => {
+            list.iter().fold(list.len(), |n, h| n.saturating_add(states(h)))
+        }
+        HirKind::Repetition(r) => {
+            let times = r.max.unwrap_or(r.min.saturating_add(1)).max(1);
+            states(&r.sub).saturating_add(2).saturating_mul(times as usize)
+        }
     }
 }
 
@@ -176,6 +208,22 @@ mod tests {
             let re = regex::Regex::new(&re).expect("checked");
             assert!(re.is_match(matches), "{pattern} on {matches}: {re}");
             assert!(!re.is_match(not), "{pattern} on {not}: {re}");
+        }
+    }
+
+    #[test]
+    fn small_expressions_compile() {
+        for (pattern, is_small) in [
+            ("abc", true),
+            (r"(?i)\\x\d{1,20}[a-z]+\.exe$", true),
+            (r"\w{1000}", false),
+            (r"(a{300}){300}", false),
+            (r"(a", false),
+        ] {
+            assert_eq!(small(pattern), is_small, "{pattern}");
+            if is_small {
+                assert!(tercel_ir::function::compile_regex(pattern).is_ok(), "{pattern}");
+            }
         }
     }
 

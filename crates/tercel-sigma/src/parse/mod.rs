@@ -32,7 +32,7 @@ pub fn parse_with(text: &str, limits: Limits) -> (File, Diagnostics) {
     let mut unfold = Unfold {
         global: None,
         previous: None,
-        keep_previous: text.contains("repeat"),
+        keep_previous: memchr::memmem::find(text.as_bytes(), b"repeat").is_some(),
         budget: limits.alias_bytes.saturating_mul(4),
     };
     for d in documents {

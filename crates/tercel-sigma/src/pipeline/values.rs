@@ -254,8 +254,14 @@ fn placeholders(
     if !item.has(Modifier::Expand) {
         return Ok(false);
     }
+    let texts = item.values.iter().filter_map(|v| match &v.node {
+        Scalar::Str(s) => Some(s),
+        _ => None,
+    });
+    // While placeholders are left, plain percent signs must not be taken for theirs.
+    let left =
+        texts.flat_map(|t| pieces(t)).any(|p| matches!(p, Piece::Placeholder(name) if !handled.holds(&name)));
     let mut changed = false;
-    let mut left = false;
     let mut out: Vec<Value> = Vec::new();
     for v in item.values.drain(..) {
         let Scalar::Str(text) = &v.node else {
@@ -269,10 +275,8 @@ fn placeholders(
                     changed = true;
                     values(&name)?
                 }
-                Piece::Placeholder(name) => {
-                    left = true;
-                    vec![format!("%{name}%")]
-                }
+                Piece::Placeholder(name) => vec![format!("%{name}%")],
+                Piece::Text(t) if left => vec![t.replace('%', "\\%")],
                 Piece::Text(t) => vec![t],
             };
             if all.len().saturating_mul(ways.len()) + out.len() > MAX_VALUES {

@@ -1,10 +1,11 @@
 //! From events to trees.
 
-use super::scalar::plain_value;
+use super::scalar::{no_text, plain_value};
 use super::{Document, Kind, Limits, Node};
 use crate::ast::Spanned;
 use crate::sink::Sink;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use tercel_ir::{Diagnostic, Diagnostics, Span};
 
@@ -55,8 +56,11 @@ fn split(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut pieces = Vec::new();
     // One byte order mark at the very start is allowed and means nothing.
     let mut start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let mut has_content = false;
-    let mut at = start;
+    // Nearly every file is one document.
+    let marked =
+        text[start..].starts_with("---") || memchr::memmem::find(text.as_bytes(), b"\n---").is_some();
+    let mut has_content = !marked;
+    let mut at = if marked { start } else { text.len() };
     while at < text.len() {
         let end = memchr_newline(text, at);
         let line = text[at..end].trim_end_matches(['\n', '\r']);
@@ -80,7 +84,7 @@ fn split(text: &str) -> Vec<std::ops::Range<usize>> {
 
 /// Just after the next line feed.
 fn memchr_newline(text: &str, from: usize) -> usize {
-    text[from..].find('\n').map_or(text.len(), |i| from + i + 1)
+    memchr::memchr(b'\n', &text.as_bytes()[from..]).map_or(text.len(), |i| from + i + 1)
 }
 
 /// The scanner counts characters; spans count bytes.
@@ -143,7 +147,7 @@ enum FrameKind {
     Seq(Vec<Node>),
     Map {
         pairs: Vec<(Spanned<String>, Node)>,
-        seen: HashMap<String, Span>,
+        seen: Seen,
         /// The values of `<<`, in order.
         merges: Vec<Node>,
         pending: Pending,
@@ -230,7 +234,11 @@ impl<'t> Reader<'t, '_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                let kind = self.scalar(&text, plain, tag.as_deref(), span);
+                let kind = match tag {
+                    None if plain => no_text(&text).unwrap_or_else(|| Kind::Str(Cow::into_owned(text))),
+                    None => Kind::Str(Cow::into_owned(text)),
+                    Some(tag) => self.tagged(&text, &tag, span),
+                };
                 self.complete(Node { kind, span }, anchor, plain)
             }
             Event::Alias(id) => {
@@ -269,7 +277,7 @@ impl<'t> Reader<'t, '_> {
                 self.reject_tag(tag.as_deref(), span);
                 let kind = FrameKind::Map {
                     pairs: Vec::new(),
-                    seen: HashMap::new(),
+                    seen: Seen::default(),
                     merges: Vec::new(),
                     pending: Pending::Key,
                 };
@@ -340,11 +348,11 @@ impl<'t> Reader<'t, '_> {
         match &mut frame.kind {
             FrameKind::Seq(items) => items.push(node),
             FrameKind::Map { pairs, seen, merges, pending } => match std::mem::replace(pending, Pending::Key) {
-                Pending::Key => match node.scalar_text().or_else(|| null_key(&node, self.source.text, self.source.base)) {
-                    Some(key) => {
-                        *pending = Pending::Value { merge: plain && key == "<<", key: Spanned::new(key, node.span) };
+                Pending::Key => match key_text(node, self.source.text, self.source.base) {
+                    Ok((key, span)) => {
+                        *pending = Pending::Value { merge: plain && key == "<<", key: Spanned::new(key, span) };
                     }
-                    None => {
+                    Err(node) => {
                         *pending = Pending::Skip;
                         self.sink.push(
                             Diagnostic::error("yaml-key", format!("{} stands where a key must", node.describe()))
@@ -354,17 +362,16 @@ impl<'t> Reader<'t, '_> {
                     }
                 },
                 Pending::Value { merge: true, .. } => merges.push(node),
-                Pending::Value { key, merge: false } => match seen.get(&key.node) {
+                Pending::Value { key, merge: false } => match seen.add(pairs, &key) {
                     Some(first) => self.sink.push(
                         Diagnostic::error("duplicate-key", format!("the key `{}` stands twice in one map", key.node))
                             .at(key.span)
                             .label("again here")
-                            .related(*first, "first here")
+                            .related(first, "first here")
                             .meaning("YAML readers disagree about which of the two counts, so the rule means different things to different engines")
                             .help("join the two, or move one into a selection of its own"),
                     ),
                     None => {
-                        seen.insert(key.node.clone(), key.span);
                         pairs.push((key, node));
                     }
                 },
@@ -374,10 +381,7 @@ impl<'t> Reader<'t, '_> {
         Ok(None)
     }
 
-    fn scalar(&mut self, text: &str, plain: bool, tag: Option<&Tag>, span: Span) -> Kind {
-        let Some(tag) = tag else {
-            return if plain { plain_value(text) } else { Kind::Str(text.to_string()) };
-        };
+    fn tagged(&mut self, text: &str, tag: &Tag, span: Span) -> Kind {
         let core = tag.is_yaml_core_schema();
         let resolved = plain_value(text);
         match (core, tag.suffix.as_str()) {
@@ -482,11 +486,45 @@ fn hint(line: &str) -> Option<&'static str> {
     None
 }
 
-/// A key of `~` or nothing is kept as it was written.
-fn null_key(node: &Node, text: &str, base: usize) -> Option<String> {
-    (node.kind == Kind::Null).then(|| {
-        text.get(node.span.start as usize - base..node.span.end as usize - base).unwrap_or("").to_string()
-    })
+/// A scalar as a key; a key of `~` or nothing is kept as it was written. The node back if it is no scalar.
+fn key_text(node: Node, text: &str, base: usize) -> Result<(String, Span), Node> {
+    let span = node.span;
+    match node.kind {
+        Kind::Str(s) => Ok((s, span)),
+        Kind::Null => Ok((
+            text.get(span.start as usize - base..span.end as usize - base).unwrap_or("").to_string(),
+            span,
+        )),
+        _ => node.scalar_text().map(|s| (s, span)).ok_or(node),
+    }
+}
+
+/// The keys that a map has. Most maps are small, and then its pairs say it as fast as a hash would.
+#[derive(Default)]
+struct Seen(HashMap<String, Span>);
+
+impl Seen {
+    const SMALL: usize = 24;
+
+    /// The place of an equal key among those that have been added, all of which are in `pairs`.
+    fn add(&mut self, pairs: &[(Spanned<String>, Node)], key: &Spanned<String>) -> Option<Span> {
+        if pairs.len() < Self::SMALL {
+            return pairs.iter().find(|(k, _)| k.node == key.node).map(|(k, _)| k.span);
+        }
+        let index = self.of(pairs);
+        let first = index.get(&key.node).copied();
+        if first.is_none() {
+            index.insert(key.node.clone(), key.span);
+        }
+        first
+    }
+
+    fn of(&mut self, pairs: &[(Spanned<String>, Node)]) -> &mut HashMap<String, Span> {
+        if self.0.is_empty() {
+            self.0 = pairs.iter().map(|(k, _)| (k.node.clone(), k.span)).collect();
+        }
+        &mut self.0
+    }
 }
 
 /// The content of an alias stands before the alias; it must not stretch the collection around it.
@@ -495,7 +533,11 @@ fn later(whole: Span, child: Span) -> Span {
 }
 
 /// `<<: *base`: the pairs of the base that the map does not have itself, earlier bases first.
-fn merge(pairs: &mut Vec<(Spanned<String>, Node)>, mut seen: HashMap<String, Span>, merges: Vec<Node>) {
+fn merge(pairs: &mut Vec<(Spanned<String>, Node)>, mut seen: Seen, merges: Vec<Node>) {
+    if merges.is_empty() {
+        return;
+    }
+    let seen = seen.of(pairs);
     for node in merges {
         let maps = match node.kind {
             Kind::Seq(items) => items,

@@ -4,19 +4,22 @@ use super::Kind;
 
 /// The value of a scalar without quotes.
 pub(crate) fn plain_value(text: &str) -> Kind {
+    no_text(text).unwrap_or_else(|| Kind::Str(text.to_string()))
+}
+
+/// The same where it is anything but text, which is rare.
+pub(super) fn no_text(text: &str) -> Option<Kind> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
-        "true" | "True" | "TRUE" => return Kind::Bool(true),
-        "false" | "False" | "FALSE" => return Kind::Bool(false),
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Kind::Null),
+        "true" | "True" | "TRUE" => return Some(Kind::Bool(true)),
+        "false" | "False" | "FALSE" => return Some(Kind::Bool(false)),
         _ => {}
     }
-    if let Some(n) = integer(text) {
-        return Kind::Int(n);
+    // All numbers start with one of these.
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
+        return None;
     }
-    match float(text) {
-        Some(r) => Kind::Float(r),
-        None => Kind::Str(text.to_string()),
-    }
+    integer(text).map(Kind::Int).or_else(|| float(text).map(Kind::Float))
 }
 
 /// An integer that fits 64 bits. Larger ones stay text: text compares digit for digit, a float would not.
