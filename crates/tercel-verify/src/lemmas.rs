@@ -33,6 +33,18 @@ struct Text {
     end: bool,
 }
 
+/// A term search among tests that ignore case.
+struct TermText {
+    atom: AtomId,
+    text: Arc<str>,
+    before: bool,
+    after: bool,
+}
+
+/// Matches of one text that are looked at, and of those the longest that become implications.
+const MATCHES: usize = 4_000;
+const LONGEST: usize = 64;
+
 impl Lemmas {
     /// Facts about atoms that are new since the last call.
     pub(crate) fn learn(&mut self, atoms: &Atoms, out: &mut Vec<Vec<(AtomId, bool)>>) {
@@ -63,7 +75,7 @@ fn marked(text: &str, start: bool, end: bool) -> Vec<u8> {
 
 fn texts(atoms: &Atoms, list: &[AtomId], fresh: usize, out: &mut Vec<Vec<(AtomId, bool)>>) {
     // Tests through different lenses are about different texts.
-    let mut lenses: HashMap<Arc<Lens>, (Vec<Text>, Vec<Text>, Vec<Text>)> = HashMap::new();
+    let mut lenses: HashMap<Arc<Lens>, OfLens> = HashMap::new();
     let fresh_atoms = &list[fresh..];
     for a in list {
         let Test::Text(lens, t) = &atoms.atom(*a).test else { continue };
@@ -73,19 +85,98 @@ fn texts(atoms: &Atoms, list: &[AtomId], fresh: usize, out: &mut Vec<Vec<(AtomId
             TextTest::Term { text, ci, .. } => (text, false, false, *ci, true),
             TextTest::Regex(_) => continue,
         };
-        let (folded, exact, sources) = lenses.entry(lens.clone()).or_default();
+        let OfLens { folded, exact, sources, terms } = lenses.entry(lens.clone()).or_default();
         let make = |t: &str| Text { atom: *a, bytes: marked(t, start, end), start, end };
         if !term {
             if ci { folded.push(make(text)) } else { exact.push(make(text)) }
         }
         // What it implies among the tests that ignore case, and among those that do not.
-        sources.push(Text { atom: *a, bytes: marked(&fold(text), start, end), start, end });
+        let bytes = marked(&fold(text), start, end);
+        sources.push(match t {
+            // Where its edge is a letter or digit, a term ends like a text.
+            TextTest::Term { before, after, .. } => Text { atom: *a, bytes, start: *before, end: *after },
+            _ => Text { atom: *a, bytes, start, end },
+        });
+        if let TextTest::Term { text, before, after, ci: true } = t {
+            terms.push(TermText { atom: *a, text: text.clone(), before: *before, after: *after });
+        }
     }
-    for (folded, exact, sources) in lenses.values() {
+    for OfLens { folded, exact, sources, terms } in lenses.values() {
+        in_terms(terms, sources, fresh_atoms, out);
         implications(folded, sources, fresh_atoms, out);
         implications(exact, exact, fresh_atoms, out);
         exclusions(folded, fresh_atoms, out);
         exclusions(exact, fresh_atoms, out);
+    }
+}
+
+/// The literals of one column as seen through one lens.
+#[derive(Default)]
+struct OfLens {
+    folded: Vec<Text>,
+    exact: Vec<Text>,
+    sources: Vec<Text>,
+    terms: Vec<TermText>,
+}
+
+/// `source ⇒ term search` wherever the needle stands in the source's text between visible boundaries; and
+/// an equality excludes the searches that it does not imply.
+fn in_terms(targets: &[TermText], sources: &[Text], fresh: &[AtomId], out: &mut Vec<Vec<(AtomId, bool)>>) {
+    let Ok(automaton) = AhoCorasick::builder()
+        .match_kind(MatchKind::Standard)
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(targets.iter().map(|t| t.text.as_bytes()))
+    else {
+        return;
+    };
+    if targets.is_empty() {
+        return;
+    }
+    let is_fresh = |a: AtomId| fresh.binary_search(&a).is_ok();
+    let mut made = 0;
+    for s in sources {
+        let bytes: Vec<u8> = s.bytes.iter().copied().filter(|b| *b < END).collect();
+        let Ok(text) = std::str::from_utf8(&bytes) else { continue };
+        let mut implied: Vec<AtomId> = Vec::new();
+        for m in automaton.find_overlapping_iter(text).take(MATCHES) {
+            let t = &targets[m.pattern().as_usize()];
+            let term = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+            let left = !t.before
+                || !term(t.text.chars().next())
+                || match text[..m.start()].chars().next_back() {
+                    Some(c) => !c.is_alphanumeric(),
+                    None => s.start,
+                };
+            let right = !t.after
+                || !term(t.text.chars().next_back())
+                || match text[m.end()..].chars().next() {
+                    Some(c) => !c.is_alphanumeric(),
+                    None => s.end,
+                };
+            if left && right {
+                implied.push(t.atom);
+            }
+        }
+        implied.sort_unstable();
+        implied.dedup();
+        for t in &implied {
+            if *t != s.atom && (is_fresh(*t) || is_fresh(s.atom)) && made < MOST {
+                out.push(vec![(s.atom, false), (*t, true)]);
+                made += 1;
+            }
+        }
+        let equality = s.bytes.first() == Some(&START) && s.bytes.last() == Some(&END);
+        if equality && targets.len() <= PAIRWISE && sources.len() <= PAIRWISE {
+            for t in targets {
+                let (a, b) = (t.atom, s.atom);
+                if implied.binary_search(&a).is_err()
+                    && (is_fresh(a) || is_fresh(b))
+                    && !tercel_ir::function::has_term(text, &t.text, t.before, t.after)
+                {
+                    out.push(vec![(a, false), (b, false)]);
+                }
+            }
+        }
     }
 }
 
@@ -113,9 +204,13 @@ fn implications(targets: &[Text], sources: &[Text], fresh: &[AtomId], out: &mut 
         .build(targets.iter().map(|t| &t.bytes));
     let Ok(automaton) = automaton else { return };
     for s in sources {
-        for m in automaton.find_overlapping_iter(&s.bytes) {
-            let t = &targets[m.pattern().as_usize()];
-            if s.atom != t.atom && (is_fresh(s.atom) || is_fresh(t.atom)) {
+        let mut found: Vec<usize> =
+            automaton.find_overlapping_iter(&s.bytes).take(MATCHES).map(|m| m.pattern().as_usize()).collect();
+        // The longest first: what they imply in turn needs no clause of its own.
+        found.sort_unstable_by_key(|t| (std::cmp::Reverse(targets[*t].bytes.len()), *t));
+        found.dedup();
+        for t in found.into_iter().map(|t| &targets[t]).filter(|t| t.atom != s.atom).take(LONGEST) {
+            if is_fresh(s.atom) || is_fresh(t.atom) {
                 out.push(vec![(s.atom, false), (t.atom, true)]);
                 made += 1;
                 if made > MOST {

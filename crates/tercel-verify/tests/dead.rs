@@ -31,7 +31,7 @@ fn what_does_nothing_is_found() {
     one(
         "Port == 80 or (Port == 81 and Direction == 'true')",
         SelectionWithoutEffect,
-        "(Port == 81 and Direction == 'true')",
+        "Port == 81 and Direction == 'true'",
     );
     one("Cmd startswith 'abc' and isnotempty(Cmd)", Redundant, "isnotempty(Cmd)");
     one("T | where File in~ ('a.exe', 'b.exe') | where File != 'c.exe'", AlwaysTrue, "File != 'c.exe'");

@@ -92,7 +92,7 @@ fn regexes_that_grow() {
 #[test]
 fn ranges_by_the_thousand() {
     let a =
-        format!("ipv4_is_in_any_range(Ip, {})", list(900, |i| format!("'10.{}.{}.0/24'", i / 256, i % 256)));
+        format!("ipv4_is_in_any_range(Ip, {})", list(150, |i| format!("'10.{}.{}.0/24'", i / 256, i % 256)));
     assert_eq!(related(&a, "ipv4_is_in_range(Ip, '10.0.0.0/8')"), Relation::Subset);
     let ports = format!("Port in ({})", list(4_000, |i| format!("{}", i * 3)));
     assert_eq!(related(&ports, "Port < 12000"), Relation::Subset);

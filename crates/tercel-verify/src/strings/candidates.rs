@@ -11,7 +11,11 @@ const MOST: usize = 160;
 
 /// What a column of this name usually holds: something before, something after.
 fn usual(var: &Variable) -> (&'static str, &'static str) {
-    let name = var.column.as_deref().unwrap_or_default();
+    // Of a computed text the first column speaks for the beginning.
+    let name = match &var.column {
+        Some(c) => c,
+        None => var.columns.iter().find(|c| c.to_ascii_lowercase().contains("path")).map_or("", |c| c),
+    };
     let lower = name.to_ascii_lowercase();
     match &var.domain {
         Some(Domain::Path) => return ("C:\\Users\\alice\\", "app.exe"),

@@ -93,6 +93,9 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
             return Outcome::Conflict(vec![i, j]);
         }
     }
+    if let Some(core) = shown_by_texts(atoms, lits) {
+        return Outcome::Conflict(core);
+    }
     // The search knows texts only; what is opaque may still be settled by a text that it finds.
     let texts: Vec<usize> =
         (0..lits.len()).filter(|i| matches!(atoms.atom(lits[*i].0).test, Test::Text(..))).collect();
@@ -113,6 +116,41 @@ fn ignores_case(t: &Test) -> bool {
         Test::Text(l, TextTest::Literal { ci, .. } | TextTest::Term { ci, .. }) => *ci && l.is_identity(),
         _ => false,
     }
+}
+
+/// A positive literal whose text holds that of a negative one: `contains "abc"`, not `contains "b"`.
+fn shown_by_texts(atoms: &Atoms, lits: &[(AtomId, bool)]) -> Option<Vec<usize>> {
+    let literal = |i: usize| match &atoms.atom(lits[i].0).test {
+        Test::Text(l, TextTest::Literal { text, start, end, ci }) => Some((l, text, *start, *end, *ci)),
+        _ => None,
+    };
+    let positives: Vec<usize> = (0..lits.len()).filter(|i| lits[*i].1).take(64).collect();
+    for p in positives {
+        let Some((lens, text, start, end, ci)) = literal(p) else { continue };
+        for n in (0..lits.len()).filter(|i| !lits[*i].1) {
+            let Some((other, needle, s, e, blind)) = literal(n) else { continue };
+            if other != lens || ci && !blind {
+                continue;
+            }
+            let folded;
+            let text: &str = if blind && !ci {
+                folded = fold(text);
+                &folded
+            } else {
+                text
+            };
+            let implied = match (s, e) {
+                (true, true) => start && end && *text == **needle,
+                (true, false) => start && text.starts_with(&**needle),
+                (false, true) => end && text.ends_with(&**needle),
+                (false, false) => text.contains(&**needle),
+            };
+            if implied {
+                return Some(vec![p, n]);
+            }
+        }
+    }
+    None
 }
 
 enum Refined {
