@@ -43,8 +43,12 @@ const ROOM: usize = 256 << 10;
 pub(crate) fn read(run: &mut Run<'_, '_>, source: Box<dyn Read + '_>) -> io::Result<()> {
     let mut walker = run.recogniser.take_walker();
     let walks = !run.wants_text || run.sink.by_layout().is_some();
-    let mut out = Events { run, walks, room: Vec::new(), fields: Vec::new(), values: Vec::new() };
-    let outcome = chunks(&mut out, &mut walker, source);
+    let mut buffers = std::mem::take(&mut walker.buffers);
+    let room = std::mem::take(&mut buffers.room);
+    let mut out = Events { run, walks, room, fields: Vec::new(), values: Vec::new() };
+    let outcome = chunks(&mut out, &mut walker, &mut buffers.chunk, source);
+    buffers.room = out.room;
+    walker.buffers = buffers;
     out.run.recogniser.put_walker(walker);
     outcome
 }
@@ -61,8 +65,13 @@ trait Records {
 }
 
 /// All chunks of a log.
-fn chunks(out: &mut dyn Records, walker: &mut Walker, mut source: Box<dyn Read + '_>) -> io::Result<()> {
-    let mut header = vec![0; HEADER];
+fn chunks(
+    out: &mut dyn Records,
+    walker: &mut Walker,
+    data: &mut Vec<u8>,
+    mut source: Box<dyn Read + '_>,
+) -> io::Result<()> {
+    let mut header = [0; HEADER];
     let got = fill(&mut *source, &mut header)?;
     if got < HEADER {
         out.problems().add(ProblemKind::BrokenOff, None, || "the event log ends inside its header".into());
@@ -72,9 +81,9 @@ fn chunks(out: &mut dyn Records, walker: &mut Walker, mut source: Box<dyn Read +
     let mut number: u64 = 0;
     // Chunks that the header says are there; only used to notice that some are missing.
     let declared = u64::from(u16::from_le_bytes([header[42], header[43]]));
-    let mut data = vec![0; CHUNK];
+    data.resize(CHUNK, 0);
     loop {
-        let got = fill(&mut *source, &mut data)?;
+        let got = fill(&mut *source, data)?;
         if got == 0 {
             break;
         }
@@ -88,10 +97,10 @@ fn chunks(out: &mut dyn Records, walker: &mut Walker, mut source: Box<dyn Read +
         }
         if !data.starts_with(b"ElfChnk\0") {
             // Logs are allocated ahead; unused chunks are zeros.
-            if data.iter().any(|b| *b != 0) {
+            if !is_blank(data) {
                 bad(out, place, || "not a chunk of an event log".into());
             }
-        } else if chunk(out, walker, &data, number, cut, &settings).is_break() {
+        } else if chunk(out, walker, data, number, cut, &settings).is_break() {
             return Ok(());
         }
         number += 1;
@@ -334,6 +343,12 @@ fn written_id(json: &str) -> Option<i64> {
     const KEY: &str = "\"EventRecordID\":";
     let rest = json[json.find(KEY)? + KEY.len()..].trim_start();
     rest[..rest.find(|c: char| !c.is_ascii_digit())?].parse().ok()
+}
+
+/// Whether all bytes are 0.
+fn is_blank(data: &[u8]) -> bool {
+    // In blocks that are looked at whole: logs allocated ahead are mostly such chunks.
+    data.chunks(256).all(|block| block.iter().fold(0, |any, b| any | b) == 0)
 }
 
 /// Reads until `buf` is full or the source ends.

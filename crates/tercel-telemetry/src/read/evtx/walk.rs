@@ -149,6 +149,15 @@ pub(crate) struct Walker {
     pub(super) layouts: Vec<Layout>,
     by_names: HashMap<(Name, Vec<Name>), usize>,
     slots: Vec<Slot>,
+    pub(super) buffers: Buffers,
+}
+
+/// Memory that files use one after another.
+#[derive(Default)]
+pub(super) struct Buffers {
+    pub chunk: Vec<u8>,
+    /// For rendered values.
+    pub room: Vec<u8>,
 }
 
 impl Walker {
