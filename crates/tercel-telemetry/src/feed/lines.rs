@@ -91,7 +91,9 @@ impl Lines {
         let to = self.buf.as_ptr() as usize + have;
         let end = have + from.wrapping_add(ALIGN / 2).wrapping_sub(to) % ALIGN;
         self.base = self.at().wrapping_sub((end - have) as u64);
-        self.buf.copy_within(self.start..self.end, end - have);
+        if end - have != self.start {
+            self.buf.copy_within(self.start..self.end, end - have);
+        }
         (self.start, self.end) = (end - have, end);
         let goal = self.start + goal;
         while self.end < goal && !self.eof {
@@ -108,10 +110,23 @@ impl Lines {
         self.end > end
     }
 
-    /// How many newlines there are among the first bytes of the window.
-    pub fn newlines(&self, within: usize) -> u64 {
-        let to = self.end.min(self.start.saturating_add(within));
-        memchr::memchr_iter(b'\n', &self.buf[self.start..to]).count() as u64
+    /// Reads `len` bytes, or what there is of them, and returns how many newlines are among all but the last
+    /// of them. They are counted piece by piece, while a piece is in the nearest cache.
+    pub fn fill_counting(&mut self, source: &mut dyn Read, len: usize) -> u64 {
+        self.buf.resize(self.buf.len().max(len + ALIGN + REACH), 0);
+        let mut newlines = 0;
+        let mut counted = 0;
+        loop {
+            let have = self.end - self.start;
+            let more = self.fill(source, have.saturating_add(STEP).min(len));
+            let to = (self.end - self.start).min(len - 1);
+            let new = &self.buf[self.start + counted..self.start + to];
+            newlines += memchr::memchr_iter(b'\n', new).count() as u64;
+            counted = to;
+            if !more {
+                return newlines;
+            }
+        }
     }
 
     /// Takes a byte order mark off the beginning.

@@ -35,7 +35,7 @@ use order::Starts;
 use walk::Way;
 
 /// What is read and worked on at a time, of a large file.
-const PART_BYTES: u64 = 2 << 20;
+const PART_BYTES: u64 = 4 << 20;
 
 /// What one thread works on at a time.
 #[derive(Clone, Debug)]
@@ -330,8 +330,7 @@ impl<S: LayoutSink> Worker<'_, S> {
                 if !self.alone && !last {
                     // Whoever has the next part waits for the number of its first line.
                     let len = usize::try_from(until).unwrap_or(usize::MAX);
-                    self.lines.fill(&mut source, len);
-                    let lines = self.lines.newlines(len - 1) + u64::from(part == 0);
+                    let lines = self.lines.fill_counting(&mut source, len) + u64::from(part == 0);
                     number = self.starts.wait(index, part, &given_up);
                     if let Some(n) = number {
                         self.starts.publish(index, part + 1, n + lines);
