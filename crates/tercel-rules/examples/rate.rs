@@ -7,6 +7,7 @@
 //! DATA                  files of NDJSON events
 //! --ignore-logsource    every rule meets Sysmon, SecurityEvent and WindowsEvents as they are
 //! --rounds N            meets the events N times (1)
+//! --chunk N             as many rounds over N events before the next, so that they stay in the processor's cache
 //! --threads N           in N threads (1)
 //! --stream              one event a call: time of each call
 //! --repeat N            every rule N times, with other values (1)
@@ -162,7 +163,7 @@ fn files(path: &Path, out: &mut Vec<PathBuf>) {
 fn memory(what: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix(what));
-    line.and_then(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0) / 1024
+    line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
 /// The same rule about other values.
@@ -193,7 +194,7 @@ fn args() -> Args {
     let mut all = std::env::args().skip(1);
     while let Some(a) = all.next() {
         match a.strip_prefix("--") {
-            Some(n @ ("rounds" | "threads" | "repeat")) => {
+            Some(n @ ("rounds" | "threads" | "repeat" | "chunk")) => {
                 let v = all.next().and_then(|v| v.parse().ok()).unwrap_or(1);
                 out.numbers.insert(n.to_owned(), v);
             }
@@ -271,6 +272,7 @@ fn main() {
 
     let threads = number("threads");
     let rounds = number("rounds");
+    let chunk = args.numbers.get("chunk").copied().filter(|n| *n > 0).unwrap_or(usize::MAX);
     let started = Instant::now();
     let parts: Vec<&[Held]> =
         recorder.events.chunks(recorder.events.len().div_ceil(threads).max(1)).collect();
@@ -286,8 +288,8 @@ fn main() {
                     let layouts: Vec<Option<usize>> =
                         recorder.layouts.iter().map(|(t, n)| m.layout(t, n)).collect();
                     let mut times = Vec::new();
-                    for _ in 0..rounds {
-                        for e in events {
+                    for chunk in events.chunks(chunk) {
+                        for e in std::iter::repeat_n(chunk, rounds).flatten() {
                             let Some(layout) = layouts[e.layout] else { continue };
                             let event = LaidOut {
                                 values: &e.values,

@@ -3,13 +3,16 @@
 use crate::cache::Lists;
 use crate::compile::Read;
 use crate::eval::{eval, truth};
+use crate::hash::FastMap;
 use crate::pattern::{address, whole};
 use crate::ruleset::{RuleSet, SubjectProgram};
-use crate::text::Seen;
+use crate::text::{Seen, TextIndex};
 use crate::value::typed;
 use tercel_ir::Value;
-use tercel_ir::function::fold;
 use tercel_telemetry::{RawValue, typing};
+
+/// Matchers of one event type, by subject.
+pub(crate) type OwnIndexes = FastMap<u32, TextIndex>;
 
 /// Room to work in, kept between values.
 #[derive(Default)]
@@ -21,17 +24,6 @@ pub(crate) struct Classifier {
     found: Vec<u32>,
     text: String,
     folded: String,
-}
-
-/// The text folded, in a buffer where that is simple.
-fn folded_into(text: &str, out: &mut String) {
-    out.clear();
-    if text.is_ascii() {
-        out.push_str(text);
-        out.make_ascii_lowercase();
-    } else {
-        out.push_str(&fold(text));
-    }
 }
 
 /// The value of a subject's expression.
@@ -50,12 +42,14 @@ fn value_of(subject: &SubjectProgram, raws: &[RawValue<'_>], set: &RuleSet, buff
 
 impl Classifier {
     /// The class of the values of a group's columns, in the order of the columns.
+    /// `own`: matchers of subjects that stand for the set's.
     pub(crate) fn class(
         &mut self,
         set: &RuleSet,
         group: u32,
         raws: &[RawValue<'_>],
         classes: &mut Lists,
+        own: Option<&OwnIndexes>,
     ) -> u32 {
         let program = &set.groups[group as usize];
         let Classifier { patterns, sets, parts, touched, found, text, folded } = self;
@@ -73,15 +67,16 @@ impl Classifier {
         };
         for s in &program.subjects {
             let subject = &set.subjects[*s as usize];
+            let index = || own.and_then(|o| o.get(s)).unwrap_or_else(|| subject.index(set));
             if subject.plain_text {
                 // The common case needs no value of its own.
                 match typing::string(&raws[subject.reads[0].place as usize], text) {
-                    Some(t) => on_text(subject, t, set, folded, patterns, &mut hit),
+                    Some(t) => on_text(subject, t, &index, folded, patterns, &mut hit),
                     None => subject.nulls(set).iter().for_each(|p| hit(*p)),
                 }
             } else {
                 let value = value_of(subject, raws, set, text);
-                on_value(subject, &value, set, folded, patterns, &mut hit);
+                on_value(subject, &value, set, &index, folded, patterns, &mut hit);
             }
         }
         let mut part = |p: u32, found: &mut Vec<u32>| {
@@ -100,10 +95,10 @@ impl Classifier {
 }
 
 /// Texts are neither true nor false.
-fn on_text(
+fn on_text<'i>(
     subject: &SubjectProgram,
     text: &str,
-    set: &RuleSet,
+    index: &dyn Fn() -> &'i TextIndex,
     folded: &mut String,
     seen: &mut Seen,
     hit: &mut impl FnMut(u32),
@@ -118,15 +113,15 @@ fn on_text(
         subject.cidrs.iter().filter(|(net, _)| net.contains(&a)).for_each(|(_, p)| hit(*p));
     }
     if subject.has_texts() {
-        folded_into(text, folded);
-        subject.index(set).run(text, folded, seen, hit);
+        index().run(text, folded, seen, hit);
     }
 }
 
-fn on_value(
+fn on_value<'i>(
     subject: &SubjectProgram,
     value: &Value,
     set: &RuleSet,
+    index: &dyn Fn() -> &'i TextIndex,
     folded: &mut String,
     seen: &mut Seen,
     hit: &mut impl FnMut(u32),
@@ -139,7 +134,7 @@ fn on_value(
         subject.compares.iter().filter(|(order, m, _)| order.holds(n, *m)).for_each(|(.., p)| hit(*p));
     }
     match value {
-        Value::Str(_) | Value::Dynamic(_) => on_text(subject, &value.text(), set, folded, seen, hit),
+        Value::Str(_) | Value::Dynamic(_) => on_text(subject, &value.text(), index, folded, seen, hit),
         _ => subject.not_null.iter().chain(&subject.not_empty).for_each(|p| hit(*p)),
     }
     if subject.when_true.is_some() || subject.when_false.is_some() {

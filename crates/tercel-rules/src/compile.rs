@@ -4,6 +4,7 @@
 use crate::eval::eval;
 use crate::flatten::{Env, Native, NotHere, Views};
 use crate::formula::Formulas;
+use crate::hash::FastMap;
 use crate::pattern::Test;
 use hashbrown::HashTable;
 use std::collections::HashMap;
@@ -57,9 +58,9 @@ pub(crate) struct Compiler {
     group_ids: HashMap<Vec<u32>, u32>,
     pub(crate) subjects: Vec<Subject>,
     /// By address of what [`Env::resolve`] gave, which the subjects keep alive.
-    subject_of: HashMap<usize, Option<u32>>,
+    subject_of: FastMap<usize, Option<u32>>,
     held: Vec<Arc<Native>>,
-    subject_keys: HashMap<Vec<u8>, u32>,
+    subject_keys: FastMap<Vec<u8>, u32>,
     pub(crate) patterns: Vec<(u32, Test)>,
     known: HashTable<u32>,
     hasher: hashbrown::DefaultHashBuilder,
@@ -78,9 +79,9 @@ impl Compiler {
             groups: Vec::new(),
             group_ids: HashMap::new(),
             subjects: Vec::new(),
-            subject_of: HashMap::new(),
+            subject_of: FastMap::default(),
             held: Vec::new(),
-            subject_keys: HashMap::new(),
+            subject_keys: FastMap::default(),
             patterns: Vec::new(),
             known: HashTable::new(),
             hasher: hashbrown::DefaultHashBuilder::default(),

@@ -8,10 +8,11 @@
 //! is the list of its values' *local classes*: which of the parts that matter here each value satisfies.
 
 use crate::cache::Lists;
+use crate::classify::OwnIndexes;
 use crate::formula::{FALSE, Leaf, MIXED, NO_GROUP, Node, TRUE};
 use crate::hash::FastMap;
 use crate::ruleset::{Grouped, RuleSet};
-use crate::text::Seen;
+use crate::text::{Seen, TextIndex};
 
 /// Where a chain of decisions ends.
 const REJECT: u32 = u32::MAX;
@@ -37,6 +38,8 @@ pub(crate) struct EventType {
     /// By part of the set: its local number.
     part_ids: FastMap<u32, u32>,
     steps: Vec<Step>,
+    /// Matchers of texts that are not remembered, with nothing but what this type's rules ask for.
+    pub(crate) own: OwnIndexes,
     /// The rules that are left: unit and first step.
     rules: Vec<(u32, u32)>,
     /// Rules by the local part that is a witness of theirs.
@@ -224,7 +227,9 @@ impl EventType {
         let mut groups: Vec<u32> = b.order.iter().map(|p| set.parts[*p as usize].group).collect();
         groups.sort_unstable();
         groups.dedup();
+        let own = own_indexes(set, &b.order);
         EventType {
+            own,
             locals: groups.iter().map(|_| Vec::new()).collect(),
             groups,
             local: Lists::new(),
@@ -338,6 +343,33 @@ impl EventType {
             + self.rules.capacity() * 8
             + self.part_ids.capacity() * 9
     }
+}
+
+/// Matchers for the groups of these parts whose values are looked at every time. What other event types ask
+/// of the same column (the keywords of every service in the text of the event) is left out. A class found so
+/// tells nothing about other parts, and nobody asks it: local classes are made of this type's parts.
+fn own_indexes(set: &RuleSet, parts: &[u32]) -> OwnIndexes {
+    let mut sets = vec![false; set.formulas.sets.len()];
+    let mut groups = Vec::new();
+    for p in parts {
+        let part = &set.parts[*p as usize];
+        if !set.groups[part.group as usize].cached {
+            set.formulas.mark_sets(part.node, &mut sets);
+            groups.push(part.group);
+        }
+    }
+    groups.sort_unstable();
+    groups.dedup();
+    let mut out = OwnIndexes::default();
+    for s in groups.iter().flat_map(|g| &set.groups[*g as usize].subjects) {
+        let subject = &set.subjects[*s as usize];
+        if subject.has_texts() {
+            let asked = |p: &&u32| set.sets_of.get(**p).iter().any(|s| sets[*s as usize]);
+            let texts = subject.texts().iter().filter(asked);
+            out.insert(*s, TextIndex::new(texts.map(|p| (*p, &set.patterns[*p as usize].1))));
+        }
+    }
+    out
 }
 
 /// Room to evaluate in, kept between events.

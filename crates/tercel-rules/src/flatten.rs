@@ -7,6 +7,7 @@
 
 use crate::compile::Compiler;
 use crate::formula;
+use crate::hash::FastMap;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub(crate) struct Native {
 /// What the names of a relation's columns mean.
 pub(crate) struct Env {
     kind: EnvKind,
-    resolved: RefCell<HashMap<(Name, Type), Arc<Native>>>,
+    resolved: RefCell<FastMap<(Name, Type), Arc<Native>>>,
 }
 
 enum EnvKind {

@@ -226,6 +226,16 @@ impl Formulas {
         }
     }
 
+    /// Marks the sets of patterns that a node speaks of.
+    pub(crate) fn mark_sets(&self, node: u32, used: &mut [bool]) {
+        match &self.nodes[node as usize] {
+            Node::Any(s) => used[*s as usize] = true,
+            Node::Not(n) => self.mark_sets(*n, used),
+            Node::And(items) | Node::Or(items) => items.iter().for_each(|n| self.mark_sets(*n, used)),
+            Node::False | Node::True => {}
+        }
+    }
+
     /// Things of which at least one must hold for `node` to be `polarity`: the rarest such choice, with its
     /// share. `leaf` says of a node what it is as such a thing, if it is one, and its share. `None`: the
     /// node can be that without any thing holding.

@@ -58,6 +58,7 @@ mod literal;
 mod matcher;
 mod pattern;
 mod ruleset;
+mod scan;
 mod text;
 mod value;
 

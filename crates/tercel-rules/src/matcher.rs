@@ -1,7 +1,7 @@
 //! Meeting events: the part of the program that runs for every one of them.
 
 use crate::cache::{Lists, Values};
-use crate::classify::Classifier;
+use crate::classify::{Classifier, OwnIndexes};
 use crate::compile::{EVENT, RECORD, SOURCE, TIME};
 use crate::eval::eval;
 use crate::event_type::{EventType, Work};
@@ -12,7 +12,7 @@ use crate::value::{push_key, typed, with_key};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tercel_ir::{Name, Value};
-use tercel_telemetry::{LaidOut, LayoutSink, RawValue};
+use tercel_telemetry::{EventText, LaidOut, LayoutSink, RawValue};
 
 /// Where a column of an event stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +64,9 @@ pub struct Matcher {
     set: Arc<RuleSet>,
     groups: Vec<GroupState>,
     layouts: Vec<Layout>,
+    /// By table and by the columns that are looked at, with their places. Layouts that differ in nothing
+    /// else are one.
+    layout_ids: FastMap<Vec<u32>, u32>,
     types: Vec<EventType>,
     type_ids: FastMap<(u32, Box<[u32]>), u32>,
     source: Name,
@@ -96,6 +99,7 @@ impl Matcher {
             out: empty(&set),
             set,
             layouts: Vec::new(),
+            layout_ids: FastMap::default(),
             types: Vec::new(),
             type_ids: FastMap::default(),
             source: "".into(),
@@ -211,7 +215,7 @@ impl Matcher {
         plan
     }
 
-    /// The plan for an event. `None` once every memory had to be cleared.
+    /// The plan for an event.
     #[inline]
     fn plan_of(&mut self, layout: usize, event: &LaidOut<'_>) -> u32 {
         let l = &self.layouts[layout];
@@ -328,13 +332,14 @@ impl GroupState {
             if bytes.len() > set.limits.cache_value.min(0xFF_FFFF) {
                 room.statistics.misses += 1;
                 room.statistics.long += 1;
-                return room.classifier.class(set, group, std::slice::from_ref(raw), &mut self.classes);
+                return room.classifier.class(set, group, std::slice::from_ref(raw), &mut self.classes, None);
             }
             match self.values.get(kind, bytes) {
                 Some(c) => c,
                 None => {
                     room.statistics.misses += 1;
-                    let c = room.classifier.class(set, group, std::slice::from_ref(raw), &mut self.classes);
+                    let c =
+                        room.classifier.class(set, group, std::slice::from_ref(raw), &mut self.classes, None);
                     self.values.insert(kind, bytes, c);
                     c
                 }
@@ -345,36 +350,49 @@ impl GroupState {
     /// The same for any group.
     fn class_of_many(
         &mut self,
-        set: &RuleSet,
-        group: u32,
+        (set, group): (&RuleSet, u32),
         at: &[At],
         source: &str,
         event: &LaidOut<'_>,
+        own: Option<&OwnIndexes>,
         room: &mut Room,
     ) -> u32 {
-        let mut text = std::mem::take(&mut room.text);
-        if at.contains(&At::Event) && !room.has_text {
-            text.clear();
-            event.text.push(&mut text);
-            room.has_text = true;
-        }
+        let mut buffer = std::mem::take(&mut room.text);
+        let text = match event.text {
+            EventText::Written(text) => text,
+            EventText::Lazy(_) => {
+                if at.contains(&At::Event) && !room.has_text {
+                    buffer.clear();
+                    event.text.push(&mut buffer);
+                    room.has_text = true;
+                }
+                &buffer
+            }
+        };
         let mut few = [RawValue::Null; 8];
         let many: Vec<RawValue<'_>>;
         let raws: &[RawValue<'_>] = if at.len() <= few.len() {
             for (place, a) in few.iter_mut().zip(at) {
-                *place = raw_at(*a, source, &text, event);
+                *place = raw_at(*a, source, text, event);
             }
             &few[..at.len()]
         } else {
-            many = at.iter().map(|a| raw_at(*a, source, &text, event)).collect();
+            many = at.iter().map(|a| raw_at(*a, source, text, event)).collect();
             &many
         };
-        let class = self.class_of(set, group, raws, room);
-        room.text = text;
+        let class = self.class_of(set, group, raws, own, room);
+        room.text = buffer;
         class
     }
 
-    fn class_of(&mut self, set: &RuleSet, group: u32, raws: &[RawValue<'_>], room: &mut Room) -> u32 {
+    fn class_of(
+        &mut self,
+        set: &RuleSet,
+        group: u32,
+        raws: &[RawValue<'_>],
+        own: Option<&OwnIndexes>,
+        room: &mut Room,
+    ) -> u32 {
         // Where everything is null nothing holds: that is what parts are made for.
         if raws.iter().all(|r| matches!(r, RawValue::Null)) {
             return 0;
@@ -393,7 +411,7 @@ impl GroupState {
         let class = known.unwrap_or_else(|| {
             room.statistics.misses += 1;
             room.statistics.long += u64::from(long);
-            let c = room.classifier.class(set, group, raws, &mut self.classes);
+            let c = room.classifier.class(set, group, raws, &mut self.classes, own);
             if cached {
                 self.values.insert(1, &key, c);
             }
@@ -413,9 +431,18 @@ impl LayoutSink for Matcher {
 
     fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize> {
         let table = *self.set.table_ids.get(table)?;
+        let mut key = vec![table];
+        for (i, n) in names.iter().enumerate() {
+            key.extend(self.set.column_ids.get(n).into_iter().flat_map(|c| [i as u32, *c]));
+        }
+        if let Some(known) = self.layout_ids.get(&key) {
+            return Some(*known as usize);
+        }
         let layout = self.new_layout(table, names);
         self.layouts.push(layout);
-        Some(self.layouts.len() - 1)
+        let id = self.layouts.len() - 1;
+        self.layout_ids.insert(key, id as u32);
+        Some(id)
     }
 
     fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()> {
@@ -444,8 +471,15 @@ impl LayoutSink for Matcher {
                 }
                 Look::Many { place, group, at } => {
                     let state = &mut self.groups[*group as usize];
-                    let class =
-                        state.class_of_many(&self.set, *group, at, &self.source, event, &mut self.room);
+                    let own = (!self.set.groups[*group as usize].cached).then_some(&event_type.own);
+                    let class = state.class_of_many(
+                        (&self.set, *group),
+                        at,
+                        &self.source,
+                        event,
+                        own,
+                        &mut self.room,
+                    );
                     (*place, *group, class)
                 }
             };

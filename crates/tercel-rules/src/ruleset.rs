@@ -102,6 +102,9 @@ impl SubjectProgram {
     pub(crate) fn has_texts(&self) -> bool {
         !self.texts.is_empty()
     }
+    pub(crate) fn texts(&self) -> &[u32] {
+        &self.texts
+    }
     pub(crate) fn index(&self, set: &RuleSet) -> &TextIndex {
         self.index
             .get_or_init(|| TextIndex::new(self.texts.iter().map(|p| (*p, &set.patterns[*p as usize].1))))
@@ -358,7 +361,7 @@ fn finish(c: Compiler, units: Vec<(Name, Unit)>, rules: Vec<(usize, Want)>, limi
     let mut witnesses: Vec<(u32, u32)> = Vec::new();
     let mut used_sets = vec![false; formulas.sets.len()];
     for (i, part) in parts.iter().enumerate() {
-        mark_sets(&formulas, part.node, &mut used_sets);
+        formulas.mark_sets(part.node, &mut used_sets);
         let leaf = |n: u32, polarity: bool| match &formulas.nodes[n as usize] {
             Node::Any(set) if polarity => Leaf::Thing(*set, shares.of_set(&formulas, *set)),
             Node::Any(_) => Leaf::No,
@@ -409,15 +412,6 @@ fn finish(c: Compiler, units: Vec<(Name, Unit)>, rules: Vec<(usize, Want)>, limi
         table_ids,
         units: out_units,
         rules,
-    }
-}
-
-fn mark_sets(f: &Formulas, node: u32, used: &mut [bool]) {
-    match &f.nodes[node as usize] {
-        Node::Any(s) => used[*s as usize] = true,
-        Node::Not(n) => mark_sets(f, *n, used),
-        Node::And(items) | Node::Or(items) => items.iter().for_each(|n| mark_sets(f, *n, used)),
-        Node::False | Node::True => {}
     }
 }
 

@@ -7,13 +7,16 @@
 use crate::hash::{FastMap, hash_bytes};
 use crate::literal::required;
 use crate::pattern::Test;
+use crate::scan::Scanner;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use hashbrown::HashTable;
 use regex::Regex;
 use std::sync::OnceLock;
 use tercel_ir::function::{compile_regex, fold, has_term};
 
-/// Automata larger than this are not built; their patterns are looked for one by one.
+/// Texts from this length on are scanned, shorter ones run through an automaton.
+const LONG: usize = 128;
+/// Automata larger than this are not built; the scanner does it all.
 const MAX_AUTOMATON: usize = 64 << 20;
 
 /// A pattern, and what is still to be checked where its text was found.
@@ -43,14 +46,14 @@ enum Check {
 }
 
 impl Check {
-    fn holds(&self, text: &str, folded: &str) -> bool {
+    fn holds(&self, text: &str, folded: &mut Folded<'_>) -> bool {
         match self {
             Check::Equals(n) => *text == **n,
             Check::Starts(n) => text.starts_with(&**n),
             Check::Ends(n) => text.ends_with(&**n),
             Check::Contains(n) => text.contains(&**n),
             Check::Term { needle, cs, before, after } => {
-                has_term(if *cs { text } else { folded }, needle, *before, *after)
+                has_term(if *cs { text } else { folded.text() }, needle, *before, *after)
             }
             Check::Regex { pattern, regex } => {
                 regex.get_or_init(|| compile_regex(pattern).ok()).as_ref().is_some_and(|r| r.is_match(text))
@@ -161,9 +164,10 @@ pub(crate) struct TextIndex {
     starts: Trie,
     ends: Trie,
     automaton: Option<AhoCorasick>,
+    scanner: Option<Scanner>,
     inner_lists: Lists,
-    /// What the automaton was too large for.
-    one_by_one: Vec<(Box<str>, Vec<Entry>)>,
+    /// The length of the longest whole text.
+    longest: usize,
     /// Checked on every text.
     always: Vec<Entry>,
     /// Checked where filters do not hold (see [`required`]).
@@ -226,16 +230,14 @@ impl TextIndex {
             }
         }
         let (inner_texts, inner_entries): (Vec<Box<str>>, Vec<Vec<Entry>>) = inner.into_iter().unzip();
-        let mut automaton = None;
-        let mut one_by_one = Vec::new();
-        let mut inner_lists = Lists::default();
+        let (mut automaton, mut scanner) = (None, None);
+        let inner_lists = Lists::of(inner_entries);
         if !inner_texts.is_empty() {
             automaton = automaton_of(&inner_texts);
-            match automaton {
-                Some(_) => inner_lists = Lists::of(inner_entries),
-                None => one_by_one = inner_texts.into_iter().zip(inner_entries).collect(),
-            }
+            scanner =
+                Some(Scanner::new(inner_texts.into_iter().map(|t| t.into_string().into_bytes().into())));
         }
+        let longest = exact.keys().map(|t| t.len()).max().unwrap_or(0);
         let mut table = HashTable::with_capacity(exact.len());
         let (mut exact_texts, mut exact_entries) = (Vec::new(), Vec::new());
         for (text, entries) in exact {
@@ -254,46 +256,147 @@ impl TextIndex {
             starts: Trie::of(starts),
             ends: Trie::of(ends),
             automaton,
+            scanner,
             inner_lists,
-            one_by_one,
+            longest,
             always,
             regexes,
         }
     }
 
     /// Reports every pattern that holds for a text that is not null, some of them more than once. `seen` is
-    /// of patterns, begun for this value.
-    pub(crate) fn run(&self, text: &str, folded: &str, seen: &mut Seen, found: &mut impl FnMut(u32)) {
-        let mut meet = |e: Entry| {
-            if e.check == 0 {
-                found(e.pattern);
-            } else if seen.first(e.pattern) && self.checks[e.check as usize].holds(text, folded) {
-                found(e.pattern);
-            }
-        };
-        let bytes = folded.as_bytes();
-        if !self.exact_texts.is_empty() {
-            let hit =
-                self.exact.find(hash_bytes(bytes, 0), |i| self.exact_texts[*i as usize].as_bytes() == bytes);
-            if let Some(i) = hit {
-                self.exact_lists.get(*i).iter().for_each(|e| meet(*e));
+    /// of patterns, begun for this value; `buffer` is room to fold in.
+    pub(crate) fn run(&self, text: &str, buffer: &mut String, seen: &mut Seen, found: &mut impl FnMut(u32)) {
+        // Of a long text that is all ASCII no folded copy is made.
+        if text.len() >= LONG && text.is_ascii() {
+            let folded = Folded::Later { text, buffer };
+            self.run_on(text, folded, text.bytes().map(|b| b.to_ascii_lowercase()), seen, found);
+        } else {
+            fold_into(text, buffer);
+            let folded = &*buffer;
+            self.run_on(text, Folded::Now(folded), folded.bytes(), seen, found);
+        }
+    }
+
+    /// `bytes` are those of the folded text.
+    fn run_on(
+        &self,
+        text: &str,
+        mut folded: Folded<'_>,
+        bytes: impl DoubleEndedIterator<Item = u8> + Clone,
+        seen: &mut Seen,
+        found: &mut impl FnMut(u32),
+    ) {
+        let (now, len) = (folded.now(), folded.len());
+        if len <= self.longest {
+            let whole = folded.text().as_bytes();
+            let same = |i: &u32| self.exact_texts[*i as usize].as_bytes() == whole;
+            if let Some(i) = self.exact.find(hash_bytes(whole, 0), same) {
+                let mut meet = Meet { index: self, text, folded: &mut folded, seen, found };
+                self.exact_lists.get(*i).iter().for_each(|e| meet.meet(*e));
             }
         }
-        self.starts.walk(bytes.iter().copied(), &mut meet);
-        self.ends.walk(bytes.iter().rev().copied(), &mut meet);
-        if let Some(a) = &self.automaton {
-            for m in a.find_overlapping_iter(bytes) {
-                self.inner_lists.get(m.pattern().as_u32()).iter().for_each(|e| meet(*e));
+        let mut meet = Meet { index: self, text, folded: &mut folded, seen, found };
+        self.starts.walk(bytes.clone(), &mut |e| meet.meet(e));
+        self.ends.walk(bytes.rev(), &mut |e| meet.meet(e));
+        match (&self.automaton, &self.scanner) {
+            (Some(a), _) if len < LONG && now.is_some() => {
+                for m in a.find_overlapping_iter(now.unwrap_or_default()) {
+                    self.inner_lists.get(m.pattern().as_u32()).iter().for_each(|e| meet.meet(*e));
+                }
             }
-        }
-        for (needle, entries) in &self.one_by_one {
-            if folded.contains(&**needle) {
-                entries.iter().for_each(|e| meet(*e));
+            (_, Some(s)) => {
+                s.run(now.unwrap_or(text).as_bytes(), &mut |i| {
+                    self.inner_lists.get(i).iter().for_each(|e| meet.meet(*e));
+                });
             }
+            _ => {}
         }
-        self.always.iter().for_each(|e| meet(*e));
+        self.always.iter().for_each(|e| meet.meet(*e));
         if !self.regexes.is_empty() && !text.is_ascii() && text.contains('ſ') {
-            self.regexes.iter().for_each(|e| meet(*e));
+            self.regexes.iter().for_each(|e| meet.meet(*e));
+        }
+    }
+}
+
+/// The text folded, as [`fold`] does it, without looking at ASCII one character at a time.
+fn fold_into(text: &str, out: &mut String) {
+    out.clear();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let bytes = rest.as_bytes();
+        // Long texts are mostly ASCII; eight bytes are asked at a time.
+        let words = bytes.chunks_exact(8).take_while(|w| w.is_ascii()).count() * 8;
+        let plain = words + bytes[words..].iter().take_while(|b| b.is_ascii()).count();
+        let from = out.len();
+        out.push_str(&rest[..plain]);
+        out[from..].make_ascii_lowercase();
+        rest = &rest[plain..];
+        let other = rest.chars().take_while(|c| !c.is_ascii()).map(char::len_utf8).sum();
+        if other > 0 {
+            out.push_str(&fold(&rest[..other]));
+            rest = &rest[other..];
+        }
+    }
+}
+
+/// The folded form of a text.
+enum Folded<'f> {
+    Now(&'f str),
+    /// Made when something asks for it; the text is ASCII.
+    Later {
+        text: &'f str,
+        buffer: &'f mut String,
+    },
+    Own(String),
+}
+
+impl<'f> Folded<'f> {
+    fn now(&self) -> Option<&'f str> {
+        match self {
+            Folded::Now(f) => Some(f),
+            _ => None,
+        }
+    }
+    fn len(&self) -> usize {
+        match self {
+            Folded::Now(f) => f.len(),
+            Folded::Later { text, .. } => text.len(),
+            Folded::Own(f) => f.len(),
+        }
+    }
+    fn text(&mut self) -> &str {
+        if let Folded::Later { text, buffer } = self {
+            fold_into(text, buffer);
+            let buffer = std::mem::take(*buffer);
+            *self = Folded::Own(buffer);
+        }
+        match self {
+            Folded::Now(f) => f,
+            Folded::Own(f) => f,
+            Folded::Later { text, .. } => text,
+        }
+    }
+}
+
+/// What is done with what is found.
+struct Meet<'m, 'f, F> {
+    index: &'m TextIndex,
+    text: &'m str,
+    folded: &'m mut Folded<'f>,
+    seen: &'m mut Seen,
+    found: &'m mut F,
+}
+
+impl<F: FnMut(u32)> Meet<'_, '_, F> {
+    #[inline]
+    fn meet(&mut self, e: Entry) {
+        if e.check == 0 {
+            (self.found)(e.pattern);
+        } else if self.seen.first(e.pattern)
+            && self.index.checks[e.check as usize].holds(self.text, self.folded)
+        {
+            (self.found)(e.pattern);
         }
     }
 }
@@ -309,4 +412,69 @@ fn automaton_of(texts: &[Box<str>]) -> Option<AhoCorasick> {
         .match_kind(MatchKind::Standard)
         .build(texts.iter().map(|t| t.as_bytes()))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::Test;
+    use tercel_ir::Value;
+
+    #[test]
+    fn folds_like_the_registry() {
+        let mut out = String::new();
+        for t in ["", "ABC", "ÄÖü", "aÄb\u{212A}\u{130}ẞſΣς", "ÄABCDEFGHIJKLMNOPQRSTUVWXYZÄabcdefghABCDEFGHÄ"]
+        {
+            fold_into(t, &mut out);
+            assert_eq!(out, fold(t));
+        }
+    }
+
+    #[test]
+    fn each_matcher_says_what_its_test_says() {
+        let b = |s: &str| -> Box<str> { s.into() };
+        let mut tests = Vec::new();
+        for (ci, cs) in [("ab", "aB"), ("k", "K"), ("ß", "ẞ"), ("\\cmd.exe", "\\CMD.exe"), ("-enc", "-Enc")]
+        {
+            for (n, cs) in [(b(ci), false), (b(cs), true)] {
+                tests.push(Test::Equals { needle: n.clone(), cs });
+                tests.push(Test::Starts { needle: n.clone(), cs });
+                tests.push(Test::Ends { needle: n.clone(), cs });
+                tests.push(Test::Contains { needle: n.clone(), cs });
+                tests.push(Test::Term { needle: n.clone(), cs, before: true, after: true });
+                tests.push(Test::Term { needle: n.clone(), cs, before: true, after: false });
+                tests.push(Test::Term { needle: n, cs, before: false, after: true });
+            }
+        }
+        for r in ["a.*b", "(?i)ks", "(?i)stra.e", "^ab$", "(?i)s{2}", "", "("] {
+            tests.push(Test::Regex(b(r)));
+        }
+        let index = TextIndex::new(tests.iter().enumerate().map(|(i, t)| (i as u32, t)));
+        let (mut seen, mut buffer) = (Seen::default(), String::new());
+        let short = [
+            "",
+            "ab",
+            "AB",
+            "aB",
+            "xaB",
+            "aBx",
+            "K",
+            "\u{212A}s",
+            "ẞ",
+            "C:\\CMD.exe",
+            "x -Enc y",
+            "-encoded",
+            "ſS",
+            "STRASE",
+        ];
+        let long: Vec<String> = short.iter().map(|t| format!("{t} {} {t}", "y".repeat(200))).collect();
+        for text in short.iter().map(|t| t.to_string()).chain(long) {
+            let mut got = vec![false; tests.len()];
+            seen.begin(tests.len());
+            index.run(&text, &mut buffer, &mut seen, &mut |p| got[p as usize] = true);
+            for (t, got) in tests.iter().zip(got) {
+                assert_eq!(got, t.holds(&Value::str(text.as_str())), "{t:?} on {text:?}");
+            }
+        }
+    }
 }

@@ -1,0 +1,196 @@
+//! Many texts looked for in a long one.
+//!
+//! An automaton takes a step for every byte. Here only every `stride`-th position is looked at: the four bytes
+//! (or three) that begin there are asked of a bitmap that holds all such *grams* of a stretch of each needle. The stretch
+//! is long enough that wherever the needle stands, one of its grams begins at a position that is looked at.
+//! What the bitmap lets through is compared in full, so nothing is found that is not there, and nothing is missed.
+//!
+//! Case of ASCII letters does not count: bit 5 of every byte is set before a gram is asked for, and the
+//! comparison ignores case. Needles are folded.
+
+use crate::hash::FastMap;
+
+/// Needles from this length are looked for in strides.
+const LONG: usize = 8;
+/// No wider strides: a stretch has as many grams as the stride is wide.
+const MAX_STRIDE: usize = 12;
+
+/// One width of grams.
+struct Lane {
+    gram: usize,
+    stride: usize,
+    bitmap: Vec<u64>,
+    shift: u32,
+    /// By gram: a range of `places`.
+    starts: FastMap<u32, (u32, u32)>,
+    /// Needle, and where in it the gram begins.
+    places: Vec<(u32, u32)>,
+}
+
+pub(crate) struct Scanner {
+    needles: Vec<Box<[u8]>>,
+    lanes: Vec<Lane>,
+    /// Needles too short for grams.
+    tiny: Vec<u32>,
+}
+
+#[inline(always)]
+fn gram_at(b: &[u8], width: usize) -> u32 {
+    // Always four bytes if there are; the mask cuts.
+    let w = match b.first_chunk::<4>() {
+        Some(w) => u32::from_le_bytes(*w),
+        None => b.iter().rev().fold(0, |w, b| w << 8 | u32::from(*b)),
+    };
+    (w | 0x2020_2020) & if width == 4 { u32::MAX } else { 0xFF_FFFF }
+}
+
+#[inline(always)]
+fn slot(gram: u32, shift: u32) -> (usize, u64) {
+    let h = gram.wrapping_mul(0x9E37_79B1) >> shift;
+    ((h >> 6) as usize, 1 << (h & 63))
+}
+
+impl Lane {
+    fn new(needles: &[Box<[u8]>], ids: &[u32], gram: usize, stride: usize) -> Lane {
+        // How many needles have a gram: stretches are taken from the rarer parts of needles.
+        let mut common: FastMap<u32, u32> = FastMap::default();
+        for id in ids {
+            for w in needles[*id as usize].windows(gram) {
+                *common.entry(gram_at(w, gram)).or_default() += 1;
+            }
+        }
+        let mut by_gram: FastMap<u32, Vec<(u32, u32)>> = FastMap::default();
+        for id in ids {
+            let grams: Vec<u32> = needles[*id as usize].windows(gram).map(|w| gram_at(w, gram)).collect();
+            // Blanks and the like are everywhere in events, whatever the needles have.
+            let cost = |g: &u32| {
+                let letters = g.to_le_bytes()[..gram].iter().filter(|b| b.is_ascii_lowercase()).count();
+                common[g] as usize + 8 * (gram - letters)
+            };
+            let stretch = (0..=grams.len() - stride)
+                .min_by_key(|s| grams[*s..*s + stride].iter().map(cost).sum::<usize>())
+                .unwrap_or(0);
+            for (i, g) in grams.iter().enumerate().skip(stretch).take(stride) {
+                by_gram.entry(*g).or_default().push((*id, i as u32));
+            }
+        }
+        let bits = (by_gram.len() * 16).next_power_of_two().clamp(1 << 10, 1 << 18);
+        let shift = 32 - bits.trailing_zeros();
+        let mut bitmap = vec![0; bits / 64];
+        let mut starts = FastMap::default();
+        let mut places = Vec::new();
+        for (g, list) in by_gram {
+            let (word, bit) = slot(g, shift);
+            bitmap[word] |= bit;
+            let from = places.len() as u32;
+            places.extend(list);
+            starts.insert(g, (from, places.len() as u32));
+        }
+        Lane { gram, stride, bitmap, shift, starts, places }
+    }
+
+    #[inline(always)]
+    fn may_be(&self, gram: u32) -> bool {
+        let (word, bit) = slot(gram, self.shift);
+        self.bitmap[word] & bit != 0
+    }
+
+    fn run(&self, needles: &[Box<[u8]>], text: &[u8], found: &mut impl FnMut(u32)) {
+        if text.len() < self.gram {
+            return;
+        }
+        let mut at = 0;
+        // As long as four bytes can be read.
+        while let Some(w) = text.get(at..).and_then(|t| t.first_chunk::<4>()) {
+            let gram =
+                (u32::from_le_bytes(*w) | 0x2020_2020) & if self.gram == 4 { u32::MAX } else { 0xFF_FFFF };
+            if self.may_be(gram) {
+                self.check(needles, text, at, gram, found);
+            }
+            at += self.stride;
+        }
+        while at + self.gram <= text.len() {
+            let gram = gram_at(&text[at..], self.gram);
+            if self.may_be(gram) {
+                self.check(needles, text, at, gram, found);
+            }
+            at += self.stride;
+        }
+    }
+
+    #[cold]
+    fn check(&self, needles: &[Box<[u8]>], text: &[u8], at: usize, gram: u32, found: &mut impl FnMut(u32)) {
+        let Some((from, to)) = self.starts.get(&gram) else { return };
+        for (id, offset) in &self.places[*from as usize..*to as usize] {
+            let needle = &needles[*id as usize];
+            let Some(start) = at.checked_sub(*offset as usize) else { continue };
+            if text.get(start..start + needle.len()).is_some_and(|t| t.eq_ignore_ascii_case(needle)) {
+                found(*id);
+            }
+        }
+    }
+}
+
+impl Scanner {
+    /// Of folded needles that are not empty.
+    pub(crate) fn new(needles: impl Iterator<Item = Box<[u8]>>) -> Scanner {
+        let needles: Vec<Box<[u8]>> = needles.collect();
+        let (mut long, mut short, mut tiny) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, n) in needles.iter().enumerate() {
+            match n.len() {
+                0..3 => tiny.push(i as u32),
+                3..LONG => short.push(i as u32),
+                _ => long.push(i as u32),
+            }
+        }
+        let mut lanes = Vec::new();
+        if let Some(least) = long.iter().map(|i| needles[*i as usize].len()).min() {
+            lanes.push(Lane::new(&needles, &long, 4, (least - 3).min(MAX_STRIDE)));
+        }
+        if !short.is_empty() {
+            lanes.push(Lane::new(&needles, &short, 3, 1));
+        }
+        Scanner { needles, lanes, tiny }
+    }
+
+    /// Reports the needles that the text has, some more than once. The text is folded, or all ASCII.
+    pub(crate) fn run(&self, text: &[u8], found: &mut impl FnMut(u32)) {
+        for lane in &self.lanes {
+            lane.run(&self.needles, text, found);
+        }
+        for id in &self.tiny {
+            let needle = &self.needles[*id as usize];
+            if text.windows(needle.len()).any(|w| w.eq_ignore_ascii_case(needle)) {
+                found(*id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tercel_ir::function::fold;
+
+    proptest! {
+        #[test]
+        fn finds_what_is_there(needles in prop::collection::vec("[abAé@`.]{1,14}", 1..20), text in "[abABé@`.]{0,60}", put in 0usize..20) {
+            let mut needles: Vec<String> = needles.iter().map(|n| fold(n)).collect();
+            needles.dedup();
+            // One of them stands somewhere.
+            let text = fold(&format!("{text}{}ab", needles[put % needles.len()]));
+            let s = Scanner::new(needles.iter().map(|n| n.as_bytes().into()));
+            let mut got = vec![false; needles.len()];
+            s.run(text.as_bytes(), &mut |i| got[i as usize] = true);
+            let want: Vec<bool> = needles.iter().map(|n| text.contains(n.as_str())).collect();
+            prop_assert_eq!(&got, &want);
+            // An ASCII text need not be folded.
+            if text.is_ascii() {
+                let mut got = vec![false; needles.len()];
+                s.run(text.to_ascii_uppercase().as_bytes(), &mut |i| got[i as usize] = true);
+                prop_assert_eq!(got, want);
+            }
+        }
+    }
+}
