@@ -2,7 +2,7 @@
 //! true.
 
 use super::path::{Cell, Layer, Path, Row, check, columns, truth};
-use super::words::{Words, around, bare, words};
+use super::words::{Words, around, bare, shown, words};
 use super::{Change, Condition, ConditionKind, Example, Lines, Looked, NoExplanation, Place, Way};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -132,7 +132,7 @@ impl<'r> Branch<'r> {
                     columns.iter().try_for_each(|(_, e)| check(e, event.is_some(), 0))?;
                     row.make(layer);
                 }
-                Layer::Label { .. } => row.make(layer),
+                Layer::Label { .. } | Layer::Only { .. } => row.make(layer),
             }
         }
         Ok(branch)
@@ -172,10 +172,10 @@ impl<'r> Branch<'r> {
             .iter()
             .map(|n| {
                 let cell = row.cell(n);
-                let from: Vec<String> = cell.native.iter().map(|n| n.to_string()).collect();
-                let same = matches!(&from[..], [one] if **one == **n);
+                let from: Vec<String> = cell.native.iter().map(|n| shown(n).to_string()).collect();
+                let same = matches!(&from[..], [one] if **one == *shown(n));
                 Looked {
-                    column: n.to_string(),
+                    column: shown(n).to_string(),
                     from: if same { Vec::new() } else { from },
                     value: around(&cell.value, e),
                 }

@@ -47,7 +47,7 @@ pub fn outline(rel: &Rel, text: &str) -> Result<Outline, NoExplanation> {
             table: p.table.into(),
             views: p.views.iter().map(|v| v.to_string()).collect(),
             conditions: said(&branch.source),
-            columns: branch.reads.iter().map(|n| n.to_string()).collect(),
+            columns: branch.reads.iter().map(|n| super::words::shown(n).to_string()).collect(),
         });
     }
     Ok(out)

@@ -31,6 +31,8 @@ pub(super) enum Layer<'r> {
     Filter { predicate: &'r Expr, view: Option<&'r str> },
     /// New columns; the others stay if `keeps`.
     Columns { columns: &'r [(Name, Expr)], keeps: bool },
+    /// Only these columns: where a union is open, what it leaves open is not there in an input that is not.
+    Only { schema: &'r Schema },
     /// A column with the label of the input of a union.
     Label { name: &'r Name, label: Option<&'r str> },
 }
@@ -82,6 +84,9 @@ fn down<'r>(
             for (i, input) in inputs.iter().enumerate() {
                 let from = out.len();
                 down(input, table, view, depth + 1, out)?;
+                if rel.schema.open && !input.schema.open {
+                    out[from..].iter_mut().for_each(|p| p.layers.push(Layer::Only { schema: &input.schema }));
+                }
                 if let Some((name, labels)) = tag {
                     let label = labels.get(i).map(String::as_str);
                     out[from..].iter_mut().for_each(|p| p.layers.push(Layer::Label { name, label }));
@@ -173,6 +178,12 @@ impl<'p, 'e> Row<'p, 'e> {
     pub(super) fn make(&mut self, layer: &Layer<'_>) {
         match layer {
             Layer::Filter { .. } => {}
+            Layer::Only { schema } => {
+                let only: Vec<(Name, Rc<Cell>)> =
+                    schema.columns.iter().map(|c| (c.name.clone(), self.cell(&c.name))).collect();
+                self.made = only.into_iter().collect();
+                self.open = false;
+            }
             Layer::Label { name, label } => {
                 let value = label.map_or(Value::Null, Value::str);
                 self.made.insert((*name).clone(), Rc::new(Cell { value, ..Cell::default() }));

@@ -44,7 +44,7 @@ pub(super) fn words(e: &Expr) -> Words {
     let be = |subject, rest| Words { subject, third: "is", infinitive: "be", rest };
     match &e.kind {
         ExprKind::Literal(v) => be("the condition".into(), short_value(v)),
-        ExprKind::Column(n) => be(n.to_string(), "true".into()),
+        ExprKind::Column(n) => be(shown(n).to_string(), "true".into()),
         ExprKind::InRelation { value, .. } => {
             be(operand(value), format!("among values found in {}", asked(e).unwrap_or_default()))
         }
@@ -102,14 +102,25 @@ fn members(args: &[Expr]) -> String {
 /// What is looked at, without the changes of form that mean nothing to a reader.
 fn operand(e: &Expr) -> String {
     match bare(e) {
-        Expr { kind: ExprKind::Column(n), .. } => n.to_string(),
+        Expr { kind: ExprKind::Column(n), .. } => shown(n).to_string(),
         e => print(e),
+    }
+}
+
+/// A column by a name that readers know.
+pub(super) fn shown(column: &str) -> &str {
+    match column {
+        "$event" => "the whole event",
+        "$time" => "the time of the event",
+        "$source" => "the source of the event",
+        "$record" => "the number of the record",
+        column => column,
     }
 }
 
 fn argument(e: &Expr) -> String {
     match bare(e) {
-        Expr { kind: ExprKind::Column(n), .. } => format!("the value of {n}"),
+        Expr { kind: ExprKind::Column(n), .. } => format!("the value of {}", shown(n)),
         Expr { kind: ExprKind::Literal(v), .. } => short_value(v),
         e => print(e),
     }
@@ -148,7 +159,7 @@ fn print(e: &Expr) -> String {
         };
         match &e.kind {
             ExprKind::Literal(v) => out.push_str(&short_value(v)),
-            ExprKind::Column(n) => out.push_str(n),
+            ExprKind::Column(n) => out.push_str(shown(n)),
             ExprKind::And(v) => list("all", &mut v.iter(), out),
             ExprKind::Or(v) => list("any", &mut v.iter(), out),
             ExprKind::Not(x) => list("not", &mut std::iter::once(&**x), out),
