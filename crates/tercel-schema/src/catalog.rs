@@ -286,6 +286,26 @@ impl SchemaCatalog {
         (*made).clone()
     }
 
+    /// The events of a log source, looked for.
+    fn find_log_source(&self, source: LogSource<'_>) -> Result<Rel, Diagnostic> {
+        let views = || self.views.values();
+        let found: Result<Vec<Rel>, Diagnostic> =
+            logsource::find(views(), source).into_iter().map(|v| self.view(v, &[])).collect();
+        let rel = logsource::together(found?)
+            .ok_or_else(|| logsource::missing(views(), &BUILTIN.homeless, source))?;
+        // A category decides; a service beside it narrows to that service's channels.
+        match source.service.filter(|_| source.category.is_some()).and_then(|s| BUILTIN.channels.get(s)) {
+            Some(channels) if rel.schema.get("Channel").is_some() => {
+                let at = Span::default();
+                let column = Expr::column("Channel", tercel_ir::Type::String, at);
+                let values = channels.iter().map(|c| Expr::literal(Value::str(c.as_str()), at));
+                let test = Expr::known("in_ci", std::iter::once(column).chain(values).collect(), at);
+                Ok(rel.filter(test, at))
+            }
+            _ => Ok(rel),
+        }
+    }
+
     /// A table for use inside views.
     fn native(&self, table: &TableDef) -> Rel {
         let scan = table.scan();
@@ -474,22 +494,10 @@ impl Catalog for SchemaCatalog {
     }
 
     fn log_source(&self, source: LogSource<'_>) -> Result<Rel, Diagnostic> {
-        let views = || self.views.values();
-        let found: Result<Vec<Rel>, Diagnostic> =
-            logsource::find(views(), source).into_iter().map(|v| self.view(v, &[])).collect();
-        let rel = logsource::together(found?)
-            .ok_or_else(|| logsource::missing(views(), &BUILTIN.homeless, source))?;
-        // A category decides; a service beside it narrows to that service's channels.
-        match source.service.filter(|_| source.category.is_some()).and_then(|s| BUILTIN.channels.get(s)) {
-            Some(channels) if rel.schema.get("Channel").is_some() => {
-                let at = Span::default();
-                let column = Expr::column("Channel", tercel_ir::Type::String, at);
-                let values = channels.iter().map(|c| Expr::literal(Value::str(c.as_str()), at));
-                let test = Expr::known("in_ci", std::iter::once(column).chain(values).collect(), at);
-                Ok(rel.filter(test, at))
-            }
-            _ => Ok(rel),
-        }
+        // Thousands of rules ask for a few dozen. No view has a name with such a character in it.
+        let part = |p: Option<&str>| p.map_or_else(String::new, |p| format!("={p}"));
+        let key = ["", &part(source.category), &part(source.product), &part(source.service)].join("\0");
+        self.cached(&key, || self.find_log_source(source))
     }
 }
 

@@ -198,8 +198,11 @@ impl Field {
     pub(super) fn matches_regex(&self, pattern: &str, span: Span) -> Expr {
         let found =
             self.call("matches_regex", vec![self.text(), Expr::literal(Value::str(pattern), span)], span);
-        let accepts_empty = tercel_ir::function::compile_regex(pattern).is_ok_and(|r| r.is_match(""));
-        if accepts_empty { Expr::and(vec![self.present(span), found], span) } else { found }
+        if super::regex::accepts_empty(pattern) {
+            Expr::and(vec![self.present(span), found], span)
+        } else {
+            found
+        }
     }
 
     /// The column as a number, and whether that may be null where the column is not.

@@ -36,6 +36,33 @@ fn small(pattern: &str) -> bool {
     regex_syntax::parse(pattern).is_ok_and(|hir| states(&hir) <= SMALL)
 }
 
+/// Whether an expression is found in an empty text; without compiling it.
+pub(super) fn accepts_empty(pattern: &str) -> bool {
+    use regex_syntax::hir::{Hir, HirKind, Look};
+    /// The parser bounds the depth of the tree.
+    fn empty(hir: &Hir) -> bool {
+        match hir.kind() {
+            HirKind::Empty => true,
+            HirKind::Literal(_) | HirKind::Class(_) => false,
+            // An empty text is its own start and end, and there is no word in it.
+            HirKind::Look(look) => !matches!(
+                look,
+                Look::WordAscii
+                    | Look::WordUnicode
+                    | Look::WordStartAscii
+                    | Look::WordStartUnicode
+                    | Look::WordEndAscii
+                    | Look::WordEndUnicode
+            ),
+            HirKind::Repetition(r) => r.min == 0 || empty(&r.sub),
+            HirKind::Capture(c) => empty(&c.sub),
+            HirKind::Concat(all) => all.iter().all(empty),
+            HirKind::Alternation(any) => any.iter().any(empty),
+        }
+    }
+    regex_syntax::parse(pattern).is_ok_and(|hir| empty(&hir))
+}
+
 /// An upper bound for the states of the automaton. The parser bounds the depth of the tree.
 fn states(hir: &regex_syntax::hir::Hir) -> usize {
     use regex_syntax::hir::{Class, HirKind};
@@ -208,6 +235,40 @@ mod tests {
             let re = regex::Regex::new(&re).expect("checked");
             assert!(re.is_match(matches), "{pattern} on {matches}: {re}");
             assert!(!re.is_match(not), "{pattern} on {not}: {re}");
+        }
+    }
+
+    #[test]
+    fn empty_texts_without_compiling() {
+        for pattern in [
+            "",
+            "a",
+            "a*",
+            "^$",
+            "(?m)^$",
+            r"\b",
+            r"\B",
+            "a|",
+            "(a|b)?",
+            "(a*)(b*)",
+            "a{0}",
+            "a{0,3}b",
+            "^.*$",
+            "[a-z]*$",
+            r"\b{start}",
+            r"\b{end-half}",
+            r"(?-u:\B)",
+            "(?s).",
+            "x|^",
+            r"\z\A",
+            "(?:)",
+            "a{2,}",
+            "(((a?)))",
+            "^a?b*c?$",
+            "(",
+        ] {
+            let compiled = tercel_ir::function::compile_regex(pattern).is_ok_and(|r| r.is_match(""));
+            assert_eq!(accepts_empty(pattern), compiled, "{pattern}");
         }
     }
 
