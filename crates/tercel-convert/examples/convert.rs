@@ -2,7 +2,7 @@
 //! `kql:sentinel`, `kql:native`, `sumo` or `sigma`. With `--summary` only counts are printed.
 
 use std::collections::BTreeMap;
-use tercel_convert::{Conversion, Detection, Language, Options, Target, Unproved, Vocabulary, convert};
+use tercel_convert::{Conversion, Detection, Language, Options, Target, Vocabulary, convert};
 use tercel_ir::{Diagnostics, Rel};
 use tercel_schema::{SchemaCatalog, Schemas};
 use tercel_sigma::ast::Meta;
@@ -36,7 +36,7 @@ fn main() {
             continue;
         };
         let d = Detection { rel: &rel, meta: &meta };
-        match convert(&d, target, &catalog, &Options::default(), &Unproved) {
+        match convert(&d, target, &catalog, &Options::default(), &tercel_convert::Prover::default()) {
             Ok(c) => {
                 tally(&c, &mut counts);
                 if !summary {

@@ -24,6 +24,8 @@ pub(crate) struct Hub {
     pub losses: Vec<Loss>,
     pub notes: Vec<String>,
     pub assumptions: BTreeSet<&'static str>,
+    /// As predicates over the table that the detection was defined by.
+    pub taken: Vec<Expr>,
 }
 
 impl Hub {
@@ -41,6 +43,7 @@ impl Hub {
                 losses: Vec::new(),
                 notes,
                 assumptions: BTreeSet::new(),
+                taken: Vec::new(),
             });
         }
         // Another vocabulary: its columns are defined over Sysmon's, or it is a table itself.
@@ -64,7 +67,15 @@ impl Hub {
             product: source.product.as_deref(),
             service: source.service.as_deref(),
         })?;
-        Ok(Hub { source, rel, predicate, losses, notes, assumptions: rewriter.assumptions })
+        Ok(Hub {
+            source,
+            rel,
+            predicate,
+            losses,
+            notes,
+            assumptions: rewriter.assumptions,
+            taken: rewriter.taken.into_values().collect(),
+        })
     }
 
     /// A table that is a log source by itself, such as `SecurityEvent`.
@@ -81,7 +92,15 @@ impl Hub {
             service: Some(service),
         };
         let rel = catalog.log_source(wanted).ok()?;
-        Some(Hub { source, rel, predicate, losses: Vec::new(), notes, assumptions: BTreeSet::new() })
+        Some(Hub {
+            source,
+            rel,
+            predicate,
+            losses: Vec::new(),
+            notes,
+            assumptions: BTreeSet::new(),
+            taken: Vec::new(),
+        })
     }
 }
 

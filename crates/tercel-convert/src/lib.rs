@@ -17,10 +17,16 @@ mod flat;
 mod hub;
 mod logic;
 mod out;
+mod proof;
 mod rewrite;
+mod values;
+
+#[cfg(test)]
+mod agreement;
 
 pub use asks::{Answer, Detection, Language, Options, Prove, Relation, Target, Unproved, Vocabulary};
 pub use out::{Conversion, Effect, Fidelity, Loss};
+pub use proof::Prover;
 
 use tercel_ir::Diagnostic;
 use tercel_schema::SchemaCatalog;

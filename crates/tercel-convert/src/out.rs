@@ -8,7 +8,7 @@ mod sumo;
 use crate::asks::{Detection, Language, Options, Prove, Relation, Target};
 use crate::hub::Hub;
 use serde::Serialize;
-use tercel_ir::{Diagnostic, Rel};
+use tercel_ir::{Diagnostic, Expr, Rel, Span};
 use tercel_schema::SchemaCatalog;
 
 /// How a conversion relates to what it was made from.
@@ -76,6 +76,8 @@ struct Made {
     text: String,
     losses: Vec<Loss>,
     assumptions: Vec<&'static str>,
+    /// The assumptions as predicates over the table of the pair.
+    taken: Vec<Expr>,
     pair: Option<(Rel, Rel)>,
 }
 
@@ -152,7 +154,13 @@ pub(crate) fn convert(
                 }
             }
             assumptions.extend(made.assumptions);
-            let (fidelity, reason) = match &made.pair {
+            // What is taken for granted of the data holds on both sides.
+            let granted = |rel: Rel| match made.taken.is_empty() {
+                true => rel,
+                false => rel.filter(Expr::and(made.taken.clone(), Span::default()), Span::default()),
+            };
+            let pair = made.pair.map(|(a, b)| (granted(a), granted(b)));
+            let (fidelity, reason) = match &pair {
                 None => (Fidelity::Unproved, Some("the two have no table in common".to_string())),
                 Some((conversion, original)) => {
                     let a = prove.compare(conversion, original);
@@ -172,7 +180,7 @@ pub(crate) fn convert(
                 losses,
                 assumptions: assumptions.into_iter().map(str::to_string).collect(),
                 reason,
-                pair: made.pair,
+                pair,
             })
         }
     }

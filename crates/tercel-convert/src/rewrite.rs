@@ -6,7 +6,7 @@
 //! result names. What no rule fits stays as it is.
 
 use crate::logic::{literal, may_be_null};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tercel_ir::function::{self, Context};
 use tercel_ir::{Expr, ExprKind, Span, Type, Value};
 
@@ -16,12 +16,14 @@ pub(crate) struct Rewriter {
     /// without conditional values need it.
     pub lift: bool,
     pub assumptions: BTreeSet<&'static str>,
+    /// The assumptions as predicates, by their text, so that each stands once.
+    pub taken: BTreeMap<String, Expr>,
 }
 
-const PATH: &str =
-    "a process's or file's folder path is its whole path, ending in the file name, as Defender writes it";
+const PATH: &str = "a folder path is the whole path with backslashes, ending in the file name, as Defender writes it on Windows";
 const SEPARATOR: &str = "paths are written with backslashes and name a folder";
-const HOST: &str = "an account's domain and name hold no backslash";
+const HASH: &str = "a column of hashes holds hexadecimal digits or nothing";
+const ACCOUNT: &str = "an account's domain and name hold no backslash";
 
 /// A test of text: its function, what it looks at, what it looks for.
 struct Test<'e> {
@@ -108,7 +110,7 @@ fn unchanged(s: &str, lower: bool) -> bool {
 
 impl Rewriter {
     pub fn new(lift: bool) -> Rewriter {
-        Rewriter { lift, assumptions: BTreeSet::new() }
+        Rewriter { lift, assumptions: BTreeSet::new(), taken: BTreeMap::new() }
     }
 
     /// Every test in a predicate in two-valued form, rewritten; the result has that form too.
@@ -265,8 +267,8 @@ impl Rewriter {
         if !may_be_null(of) && matches!(name, "isnull" | "isnotnull") {
             return Some(Expr::boolean(!positive, span));
         }
-        if let Some((folder, _)) = joined_path(of) {
-            self.assumptions.insert(PATH);
+        if let Some((folder, name_part)) = joined_path(of) {
+            self.assume_path(folder, name_part);
             return Some(Expr::known(name, vec![folder.clone()], span));
         }
         match (call(of), &of.kind) {
@@ -311,7 +313,7 @@ impl Rewriter {
             return self.path(t, folder, name);
         }
         if let Some((domain, sep, name)) = qualified(t.subject) {
-            self.assumptions.insert(HOST);
+            self.assume_account(&[domain, name]);
             return qualified_test(t, domain, sep, name);
         }
         match call(t.subject)? {
@@ -320,11 +322,77 @@ impl Rewriter {
                 let (first, rest) = parts.split_first()?;
                 match (first.as_literal(), rest) {
                     (Some(Value::Str(prefix)), [x]) => prefixed(t, prefix, x),
-                    _ => hashes(t, parts),
+                    _ => {
+                        let found = hashes(t, parts)?;
+                        self.assume_hashes(parts);
+                        Some(found)
+                    }
                 }
             }
             ("extract", [re, group, source]) => extracted_hash(t, re, group, source),
             _ => None,
+        }
+    }
+
+    fn take(&mut self, text: &'static str, e: Expr) {
+        self.assumptions.insert(text);
+        self.taken.insert(crate::logic::key(&e), e);
+    }
+
+    fn assume_path(&mut self, folder: &Expr, name: &Expr) {
+        let at = folder.span;
+        let last = Expr::known("basename", vec![folder.clone()], at);
+        let same = Expr::known("eq_ci", vec![last, name.clone()], at);
+        let separator = Expr::literal(Value::str("\\"), at);
+        let whole = Expr::known("contains", vec![folder.clone(), separator], at);
+        let none = Expr::and(
+            vec![
+                Expr::known("isempty", vec![folder.clone()], at),
+                Expr::known("isempty", vec![name.clone()], at),
+            ],
+            at,
+        );
+        self.take(PATH, Expr::or(vec![none, Expr::and(vec![whole, same], at)], at));
+        self.no_slashes(folder);
+    }
+
+    fn no_slashes(&mut self, path: &Expr) {
+        let at = path.span;
+        let slash = Expr::literal(Value::str("/"), at);
+        let e = Expr::not(Expr::known("contains", vec![path.clone(), slash], at), at);
+        self.taken.insert(crate::logic::key(&e), e);
+    }
+
+    fn assume_backslashes(&mut self, path: &Expr) {
+        let at = path.span;
+        let separator = Expr::literal(Value::str("\\"), at);
+        let e = Expr::or(
+            vec![
+                Expr::known("isempty", vec![path.clone()], at),
+                Expr::known("contains", vec![path.clone(), separator], at),
+            ],
+            at,
+        );
+        self.take(SEPARATOR, e);
+        self.no_slashes(path);
+    }
+
+    fn assume_hashes(&mut self, parts: &[Expr]) {
+        let mut columns = Vec::new();
+        parts.iter().for_each(|p| p.columns(&mut columns));
+        for (c, at) in columns {
+            let digits = Expr::literal(Value::str("^[0-9A-Fa-f]*$"), at);
+            let column = Expr::column(c, Type::String, at);
+            self.take(HASH, Expr::known("matches_regex", vec![column, digits], at));
+        }
+    }
+
+    fn assume_account(&mut self, parts: &[&Expr]) {
+        for p in parts {
+            let at = p.span;
+            let separator = Expr::literal(Value::str("\\"), at);
+            let e = Expr::not(Expr::known("contains", vec![(*p).clone(), separator], at), at);
+            self.take(ACCOUNT, e);
         }
     }
 
@@ -334,7 +402,7 @@ impl Rewriter {
             // Defender's folder paths are in lower case.
             return None;
         }
-        self.assumptions.insert(PATH);
+        self.assume_path(folder, name);
         let tail = t.needle.strip_prefix('\\').filter(|n| !n.is_empty());
         match t.kind() {
             "endswith" => match tail {
@@ -365,7 +433,7 @@ impl Rewriter {
         let escaped = regex::escape(t.needle);
         match t.kind() {
             "eq" => {
-                self.assumptions.insert(SEPARATOR);
+                self.assume_backslashes(path);
                 Some(t.on("endswith", path, &format!("\\{}", t.needle)))
             }
             "endswith" => Some(t.on("endswith", path, t.needle)),
@@ -562,7 +630,7 @@ fn labelled(needle: &str) -> Option<(&str, &str)> {
     (hex && label.chars().all(|c| c.is_ascii_alphanumeric())).then_some((label, value))
 }
 
-/// `SHA1=…,MD5=…` put together from columns.
+/// `SHA1=…,MD5=…` put together from columns, which hold digits or nothing.
 fn hashes(t: &Test, parts: &[Expr]) -> Option<Expr> {
     if t.kind() != "contains" {
         return None;

@@ -58,8 +58,17 @@ pub(super) fn make(
         flat.conditions.push(provider());
     }
     let mut t = Translation::new(&flat, to, false);
-    let predicate = t.translate(&hub.predicate)?;
+    let wanted = crate::values::mapped(&hub.predicate, &flat);
+    let predicate = t.translate(&wanted)?;
     let Translation { mut losses, rewriter, .. } = t;
+    let mut taken: Vec<Expr> = rewriter.taken.into_values().collect();
+    // The comparison is of rows with whole paths; the others are a loss that has been named.
+    for c in &flat.bare {
+        let column = Expr::column(c.clone(), Type::String, at());
+        let separator = Expr::literal(Value::str("\\"), at());
+        let whole = Expr::known("contains", vec![column.clone(), separator], at());
+        taken.push(Expr::or(vec![Expr::known("isempty", vec![column], at()), whole], at()));
+    }
     if let Some(b) = as_bool(&predicate) {
         return Err(Refused::Constant(b, losses));
     }
@@ -82,7 +91,7 @@ pub(super) fn make(
     let original = whole(hub, &flat, &scan);
     let conversion = if sentinel { None } else { relowered(&text, &flat, catalog) };
     let pair = conversion.map(|c| (c, original));
-    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), pair })
+    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair })
 }
 
 /// Sysmon for Windows, as opposed to the one for Linux.
@@ -93,7 +102,8 @@ pub(super) fn provider() -> Expr {
 
 /// What the detection means for the rows of one table.
 pub(super) fn whole(hub: &Hub, flat: &Flat, scan: &Rel) -> Rel {
-    let own = substitute(&hub.predicate, &|n, ty| flat.column(n, ty).unwrap_or_else(|| Expr::null(ty, at())));
+    let wanted = crate::values::mapped(&hub.predicate, flat);
+    let own = substitute(&wanted, &|n, ty| flat.column(n, ty).unwrap_or_else(|| Expr::null(ty, at())));
     let mut all = flat.conditions.clone();
     all.push(own);
     scan.clone().filter(Expr::and(all, at()), at())

@@ -45,7 +45,7 @@ pub(super) fn make(
         }),
         _ => None,
     };
-    Ok(Made { text, losses, assumptions: Vec::new(), pair })
+    Ok(Made { text, losses, assumptions: Vec::new(), taken: hub.taken.clone(), pair })
 }
 
 /// Where a filter starts.

@@ -33,6 +33,7 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
     let mut t = Translation::new(&flat, &**table, true);
     let predicate = t.translate(&hub.predicate)?;
     let Translation { mut losses, rewriter, .. } = t;
+    let taken: Vec<Expr> = rewriter.taken.into_values().collect();
     if let Some(b) = as_bool(&predicate) {
         return Err(Refused::Constant(b, losses));
     }
@@ -61,7 +62,7 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
 
     let original = whole(hub, &flat, &own);
     let pair = relowered(&text, &own, category, catalog).map(|c| (c, original));
-    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), pair })
+    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair })
 }
 
 fn relowered(text: &str, own: &Rel, category: &str, catalog: &SchemaCatalog) -> Option<Rel> {
@@ -69,8 +70,13 @@ fn relowered(text: &str, own: &Rel, category: &str, catalog: &SchemaCatalog) -> 
     if found.has_errors() {
         return None;
     }
-    let records =
-        own.clone().extend(vec![("_sourceCategory".into(), Expr::literal(Value::str(category), at()))], at());
+    let records = own.clone().extend(
+        vec![
+            ("_sourceCategory".into(), Expr::literal(Value::str(category), at())),
+            ("_raw".into(), Expr::column("$event", Type::String, at())),
+        ],
+        at(),
+    );
     let one = OneRecord { plain: Plain { catalog, tables: Vec::new() }, records };
     let (rel, found) = tercel_sumo::lower(&query, &one, &tercel_sumo::Options::default());
     rel.filter(|_| !found.has_errors())
