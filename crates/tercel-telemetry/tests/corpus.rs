@@ -92,7 +92,10 @@ fn rows_of_cloud_tables_and_zeek() {
         "sentinel/syslog_sysmon_log4shell_cve2021_44228_jndi_reference.jsonl",
         &[("Syslog", 93), ("Sysmon", 93)],
     );
-    is("sentinel/syslog_auoms_auditd_log4shell_cve2021_44228_jndi_reference.jsonl", &[("Syslog", 50)]);
+    is(
+        "sentinel/syslog_auoms_auditd_log4shell_cve2021_44228_jndi_reference.jsonl",
+        &[("LinuxAudit", 50), ("Syslog", 50)],
+    );
     is(
         "sentinel/vminsights_vmconnection_log4shell_cve2021_44228_jndi_reference.jsonl",
         &[("VMConnection", 5)],

@@ -7,6 +7,7 @@ use super::source::{Compression, Limits, open_source, text_source};
 use crate::json::{self, ScanError, skip_space};
 use crate::options::ReadOptions;
 use crate::read::csv;
+use crate::shape::linux;
 
 /// Formats of files.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,6 +25,8 @@ pub enum Format {
     ZeekTsv,
     Evtx,
     Parquet,
+    /// Lines of syslog or of `audit.log`.
+    Linux,
     /// Lines.
     Text,
 }
@@ -38,6 +41,7 @@ impl Format {
             Format::ZeekTsv => "Zeek TSV",
             Format::Evtx => "EVTX",
             Format::Parquet => "Parquet",
+            Format::Linux => "syslog",
             Format::Text => "text",
         }
     }
@@ -169,6 +173,9 @@ pub(crate) fn text_format(head: &[u8], name: &str) -> Result<Format, &'static st
     }
     let named_csv =
         [".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"].iter().any(|e| lower.ends_with(e));
+    if !named_csv && linux::looks_like_lines(head) {
+        return Ok(Format::Linux);
+    }
     match csv::sniff(head, named_csv) {
         Some(delimiter) => Ok(Format::Csv { delimiter }),
         None => Ok(Format::Text),
@@ -215,6 +222,7 @@ mod tests {
         assert_eq!(f("junk\n{\"a\":2}\n{\"a\":3}\n"), Ok(Format::NdJson));
         assert_eq!(f("{{ template }}"), Ok(Format::Text));
         assert_eq!(f("Hello, world, this\nis, a, text"), Ok(Format::Text));
+        assert_eq!(f("Jan  2 03:04:05 srv sshd[7]: Accepted, for x\n"), Ok(Format::Linux));
         assert_eq!(f("# Title\n\nwords\n"), Ok(Format::Text));
         assert_eq!(f("a,b,c\n1,2,3\n"), Ok(Format::Csv { delimiter: b',' }));
         assert_eq!(f("#separator \\x09\n#fields\ta\n"), Ok(Format::ZeekTsv));

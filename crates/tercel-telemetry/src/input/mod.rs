@@ -122,11 +122,16 @@ impl Inputs {
                 };
                 problem(ProblemKind::Skipped, message.into());
             }
+            // Asked for as text, lines are only that.
             Ok((format, compression)) => self.files.push(InputFile {
                 name: c.name.as_str().into(),
                 path: c.path,
                 size,
-                format,
+                format: if format == Format::Linux && self.options.text && c.named {
+                    Format::Text
+                } else {
+                    format
+                },
                 compression,
                 stem: stem.as_str().into(),
             }),

@@ -58,6 +58,16 @@ pub(crate) fn read_text(run: &mut Run<'_, '_>, buffer: &mut Buffer<'_>) -> io::R
     })
 }
 
+/// Lines of syslog and of `audit.log`: see [`crate::shape::linux`].
+pub(crate) fn read_linux(run: &mut Run<'_, '_>, buffer: &mut Buffer<'_>) -> io::Result<()> {
+    each_line(run, buffer, |run, line, number| {
+        if line.trim().is_empty() {
+            return ControlFlow::Continue(());
+        }
+        run.linux_line(number as i64, line)
+    })
+}
+
 /// How Zeek writes the values of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

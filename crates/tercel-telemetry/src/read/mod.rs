@@ -20,7 +20,7 @@ use crate::options::ReadOptions;
 use crate::problem::{Place, ProblemKind, Problems};
 use crate::progress::Progress;
 use crate::shape::{Origin, Recogniser};
-use crate::value::Field;
+use crate::value::{Field, RawValue, object_text};
 use buffer::Buffer;
 
 /// One file being read.
@@ -73,6 +73,23 @@ impl<'x, 's> Run<'x, 's> {
         self.recogniser.record(&origin, fields, self.sink)
     }
 
+    /// Hands on a line of syslog or of `audit.log`.
+    fn linux_line(&mut self, number: i64, line: &str) -> ControlFlow<()> {
+        self.step()?;
+        let mut text = String::new();
+        if self.wants_text {
+            object_text(&[Field::new("_raw", RawValue::Text(line))], &mut text);
+        }
+        let (source, stem) = (self.source.clone(), self.stem.clone());
+        let origin = Origin {
+            source: &source,
+            stem: &stem,
+            record: number,
+            text: self.wants_text.then_some(text.as_str()),
+        };
+        self.recogniser.linux_line(&origin, line, self.sink)
+    }
+
     /// Called for every record: tells of progress now and then. `Break`: the reading was cancelled.
     #[inline]
     fn step(&mut self) -> ControlFlow<()> {
@@ -123,6 +140,7 @@ impl<'x, 's> Run<'x, 's> {
                     Format::Json => json::read_values(self, &mut buffer),
                     Format::Csv { delimiter } => csv::read(self, &mut buffer, delimiter),
                     Format::ZeekTsv => lines::read_zeek(self, &mut buffer),
+                    Format::Linux => lines::read_linux(self, &mut buffer),
                     _ => lines::read_text(self, &mut buffer),
                 }
             }),

@@ -6,6 +6,7 @@
 
 mod defender;
 mod ecs;
+pub(crate) mod linux;
 mod marks;
 mod plan;
 mod sentinel;
@@ -46,6 +47,8 @@ pub enum Shape {
     DefenderStream,
     /// Zeek logs.
     Zeek,
+    /// Lines of syslog or of `audit.log`, and what is packed into syslog messages.
+    Linux,
     /// Anything else; the table is named after the file.
     Other,
 }
@@ -62,6 +65,7 @@ impl Shape {
             Shape::Defender => "Defender table",
             Shape::DefenderStream => "Defender streaming API",
             Shape::Zeek => "Zeek",
+            Shape::Linux => "syslog and audit records",
             Shape::Other => "records",
         }
     }
@@ -284,7 +288,7 @@ impl<'s> Recogniser<'s> {
             Shape::Defender => self.defender(origin, &marks, fields, sink),
             Shape::DefenderStream => self.defender_stream(origin, &marks, fields, sink),
             Shape::Zeek => self.zeek(origin, &marks, fields, sink),
-            Shape::Other => self.other(origin, fields, sink),
+            Shape::Linux | Shape::Other => self.other(origin, fields, sink),
         }
     }
 

@@ -8,7 +8,7 @@ use tercel_ir::Name;
 use tercel_schema::{Schemas, TableDef};
 
 use super::marks::{Mark, Marks};
-use super::windows::{Log, System, push_data};
+use super::windows::{System, push_data};
 use super::xml::XmlEvent;
 use super::{Origin, Recogniser, Shape};
 use crate::event::EventSink;
@@ -156,28 +156,10 @@ impl Recogniser<'_> {
         }
         if table == self.names.syslog
             && let Some(message) = marks.get(M::SyslogMessage, fields).and_then(|v| v.as_text())
-            && let Some(at) = message.find("<Event")
-            && message.contains("Sysmon")
-            && let Some(xml) = XmlEvent::parse(&message[at..])
         {
-            let system = xml.system();
-            if system.log() == Log::Sysmon {
-                let table = self.names.sysmon.clone();
-                self.count(&table, Shape::Sentinel);
-                if sink.wants(&table) {
-                    let mut out = Vec::new();
-                    system.push_head(&mut out);
-                    xml.push_data(&mut out);
-                    system.push_tail(&mut out);
-                    return self.push_windows(
-                        origin,
-                        &table,
-                        &out,
-                        system.time.or(find(fields, "TimeGenerated")),
-                        sink,
-                    );
-                }
-            }
+            let host = marks.get(M::Computer, fields).and_then(|v| v.as_text());
+            let time = find(fields, "TimeGenerated").unwrap_or(RawValue::Null);
+            return self.syslog_message(origin, &message, host.as_deref(), time, sink);
         }
         ControlFlow::Continue(())
     }
