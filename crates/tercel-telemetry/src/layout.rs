@@ -55,8 +55,9 @@ pub trait LayoutSink {
     type Out: Send;
     /// A new file, or the next part of one.
     fn source(&mut self, source: &Name);
-    /// A layout not announced before: the table, and the table's column names by position. Of a repeated
-    /// name the first counts. `None`: the sink wants no event of this layout; they are only counted.
+    /// A layout: the table, and the table's column names by position, which are distinct. The same table and
+    /// names may be announced more than once, by each way that events take. `None`: the sink wants no event of
+    /// this layout; they are only counted.
     fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize>;
     /// Takes one event of a layout, as [`LayoutSink::layout`] numbered it. `Break` ends the reading.
     fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()>;
