@@ -189,3 +189,15 @@ fn many_files_keep_their_order() {
     names.sort_unstable();
     assert_eq!(given, names);
 }
+
+#[test]
+fn collections_of_old_are_rules_of_their_own() {
+    let text = "action: global\ntitle: Shared\nlevel: low\ndetection:\n    condition: s\n---\nlogsource: {category: process_creation, product: windows}\ndetection:\n    s: {Image: x}\n---\naction: repeat\nlogsource: {category: file_event}\n---\naction: reset\n---\ntitle: Own\nlogsource: {category: process_creation, product: windows}\ndetection:\n    t: {Image: y}\n    condition: [t, not t]\n    timeframe: 5m\n";
+    let mut all = loaded(&[text]).detections;
+    compile(&mut all);
+    let titles: Vec<&str> = all.iter().map(|d| d.title.as_str()).collect();
+    assert_eq!(titles, ["Shared", "Shared", "Own"]);
+    assert!(all.iter().all(|d| d.rel.is_some() && d.reported), "{all:#?}");
+    assert_eq!(all[1].data(), ["windows/file_event"]);
+    assert!(codes(&all[2]).contains(&"unused-timeframe"));
+}

@@ -3,10 +3,13 @@
 mod common;
 
 use proptest::prelude::*;
+use std::sync::LazyLock;
 use tercel_sigma::ast::{
     Detection, Document, File, Item, Modifier, Rule, Scalar, Search, SearchBody, Spanned,
 };
 use tercel_sigma::condition::{Condition, Expression, Quantifier, Target};
+use tercel_sigma::correlation::{Entry, resolve};
+use tercel_sigma::pipeline::{self, Pipelines};
 use tercel_sigma::{Options, lint, lower_document, parse, print};
 
 fn everything(text: &str) {
@@ -19,9 +22,14 @@ fn everything(text: &str) {
     let _ = lint(&file, text);
     for d in &file.documents {
         let (rel, found) = lower_document(d, &common::World::open(), &Options::default());
-        assert_eq!(rel.is_none(), found.has_errors());
+        if matches!(d, Document::Rule(_)) {
+            assert_eq!(rel.is_none(), found.has_errors());
+        }
         assert!(!(d.broken() && rel.is_some()), "a broken rule runs");
     }
+    together(&file.documents);
+    let (pipeline, about) = pipeline::parse("p", text);
+    assert!(pipeline.is_some() != about.has_errors());
     if !found.has_errors() {
         let printed = print(&file);
         let (again, found) = parse(&printed);
@@ -30,11 +38,52 @@ fn everything(text: &str) {
     }
 }
 
+/// A pipeline that does a bit of everything.
+static PIPELINES: LazyLock<Pipelines> = LazyLock::new(|| {
+    let text = "vars: {a: [x, y]}
+transformations:
+    - {type: value_placeholders, include: [a]}
+    - {type: wildcard_placeholders}
+    - {type: field_name_mapping, mapping: {F: [G, H], A: B}}
+    - {type: replace_string, regex: 'x+', replacement: '*', skip_special: true, interpret_special: true}
+    - {type: replace_string, regex: '(.)b', replacement: '\\1c'}
+    - {type: map_string, mapping: {y: [z, '']}}
+    - {type: convert_type, target_type: str}
+    - {type: add_condition, conditions: {E|contains: 1}, negated: true}
+    - {type: drop_detection_item, detection_item_conditions: [{type: is_null}]}
+";
+    let (pipeline, found) = pipeline::parse("p", text);
+    Pipelines::new(vec![pipeline.unwrap_or_else(|| panic!("{found:?}"))])
+});
+
+/// Documents as a run would have them: resolved, and through a pipeline.
+fn together(documents: &[Document]) {
+    let entries: Vec<Entry<'_>> = documents.iter().map(|d| Entry { document: Some(d), file: 0 }).collect();
+    for r in resolve(&entries) {
+        assert!(r.plan.is_none() || !r.found.has_errors());
+        if let Some(p) = r.plan {
+            assert!(!p.rules.is_empty() && p.timespan > 0 && !p.to_string().is_empty());
+        }
+    }
+    for d in documents {
+        let (changed, found) = PIPELINES.apply(d.clone());
+        assert_eq!(changed.broken(), d.broken() || found.has_errors());
+        let (rel, _) = lower_document(&changed, &common::World::open(), &Options::default());
+        assert!(!(changed.broken() && rel.is_some()), "what a pipeline refuses runs");
+        let _ = print(&tercel_sigma::File { documents: vec![changed] });
+    }
+}
+
 /// Lines that could stand in a rule, and some that could not.
 fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("title: x".to_string()),
         Just("logsource: {category: c}".to_string()),
+        Just("name: a".to_string()),
+        Just("correlation: {type: temporal, rules: [a, b], timespan: 1h}".to_string()),
+        Just("correlation: {type: value_count, rules: a, group-by: F, timespan: 5m, condition: {gte: 2, field: F}}".to_string()),
+        Just("filter: {rules: any, s: {F: x}, condition: not s}".to_string()),
+        Just("transformations: [{type: field_name_prefix, prefix: x}]".to_string()),
         Just("detection:".to_string()),
         Just("    condition: sel and not 1 of f*".to_string()),
         Just("    sel:".to_string()),
