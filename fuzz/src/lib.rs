@@ -42,6 +42,29 @@ pub fn read(name: &str, data: &[u8]) {
     });
 }
 
+/// Takes every event without its text, so that event logs are walked.
+struct Walked;
+
+impl EventSink for Walked {
+    fn wants(&mut self, _: &tercel_ir::Name) -> bool {
+        true
+    }
+    fn event(&mut self, event: &RawEvent<'_>) -> ControlFlow<()> {
+        Everything.event(event)
+    }
+}
+
+/// Reads the bytes as the chunks of an event log, without the text of events.
+pub fn walk(chunks: &[u8]) {
+    thread_local!(static SCHEMAS: Schemas = Schemas::builtin());
+    let mut log = b"ElfFile\0".to_vec();
+    log.resize(4096, 0);
+    log.extend(chunks);
+    SCHEMAS.with(|schemas| {
+        let _ = read_bytes("input.evtx", &log, schemas, &ReadOptions::default(), &mut Walked);
+    });
+}
+
 /// An event in words: table, record, times, and its fields; of a repeated name the first.
 type Seen = (String, i64, String, Vec<(String, String)>);
 

@@ -12,6 +12,7 @@ use super::plan::{
     self, CHANNEL, Data, Entry, HEAD, Leaf, PROVIDER, Part, Plan, RECORD_ID, Root, TAIL, TIME,
 };
 use super::values::{self, Arena};
+use crate::batch::NameHasher;
 use crate::shape::{Log, Recogniser};
 use crate::value::RawValue;
 
@@ -22,6 +23,8 @@ const MAX_PLAN_BYTES: usize = 16 << 20;
 const MAX_HERE: usize = 256;
 /// Most layouts of one walker. Records beyond go through the full parser.
 const MAX_LAYOUTS: usize = 4096;
+type Map<K, V> = HashMap<K, V, std::hash::BuildHasherDefault<NameHasher>>;
+
 /// No plan.
 const NONE: u32 = u32::MAX;
 
@@ -139,12 +142,12 @@ pub(super) struct Found<'r> {
 /// Caches of one thread: they outlive files.
 #[derive(Default)]
 pub(crate) struct Walker {
-    definitions: HashMap<([u8; 16], u32), Vec<Definition>>,
+    definitions: Map<([u8; 16], u32), Vec<Definition>>,
     bytes: usize,
     plans: Vec<Plan>,
     /// The plans of this chunk by the place of their definition.
     here: Vec<(u32, u32)>,
-    keys: HashMap<Key, usize>,
+    keys: Map<Key, usize>,
     last: Option<(Key, usize)>,
     pub(super) layouts: Vec<Layout>,
     by_names: HashMap<(Name, Vec<Name>), usize>,
