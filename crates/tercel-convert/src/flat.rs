@@ -43,6 +43,8 @@ impl Flat {
     pub fn column(&self, name: &Name, ty: Type) -> Option<Expr> {
         match self.columns.get(name) {
             Some(e) => Some(e.clone()),
+            // The whole event stays with its row.
+            None if name.starts_with('$') => Some(Expr::column(name.clone(), ty, tercel_ir::Span::default())),
             None if self.projected => None,
             None => {
                 let own = self.schema.get(name);
@@ -97,7 +99,12 @@ fn walk(rel: &Rel, table: Option<&str>, depth: usize) -> Result<Flat, Diagnostic
     }
     let d = depth + 1;
     Ok(match &rel.kind {
-        RelKind::Scan { table } => Flat::new(table.clone(), rel.schema.clone()),
+        RelKind::Scan { table: own } => match table {
+            Some(t) if t != &**own => {
+                return Err(Diagnostic::error("no-such-table", "no part of the view reads the table"));
+            }
+            _ => Flat::new(own.clone(), rel.schema.clone()),
+        },
         RelKind::View { name, .. } if table.is_none() => Flat::new(name.clone(), rel.schema.clone()),
         RelKind::View { body, .. } => walk(body, table, d)?,
         RelKind::Filter { input, predicate } => {

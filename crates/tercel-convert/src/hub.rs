@@ -26,6 +26,10 @@ pub(crate) struct Hub {
     pub assumptions: BTreeSet<&'static str>,
     /// As predicates over the table that the detection was defined by.
     pub taken: Vec<Expr>,
+    /// The detection over its own table or view, where that is no log source.
+    pub own: Option<(Flat, Expr)>,
+    /// Whether it reads fields that Sysmon does not have.
+    pub beyond: bool,
 }
 
 impl Hub {
@@ -44,6 +48,8 @@ impl Hub {
                 notes,
                 assumptions: BTreeSet::new(),
                 taken: Vec::new(),
+                beyond: false,
+                own: None,
             });
         }
         // Another vocabulary: its columns are defined over Sysmon's, or it is a table itself.
@@ -54,14 +60,30 @@ impl Hub {
                 format!("`{}` has no counterpart among Sysmon's events, whose fields Sigma uses", flat.base),
             )
         });
-        let through = match through {
+        let mut through = match through {
             Ok(t) => t,
             Err(d) => return Hub::own_table(&flat, predicate, catalog, notes).ok_or(d),
         };
+        // Sigma's log sources are Windows' here.
+        through.conditions.push(provider());
+        let beyond = add_renamed(&mut through, &flat.base, catalog);
+        let own = Some((flat, predicate.clone()));
         let mut t = Translation::new(&through, "Sysmon", true);
         let predicate = t.translate(&predicate)?;
         let Translation { losses, rewriter, .. } = t;
+        let said = key(&provider());
+        let predicate = match predicate.kind {
+            ExprKind::And(items) => {
+                Expr::and(items.into_iter().filter(|i| key(i) != said).collect(), predicate.span)
+            }
+            _ => predicate,
+        };
+        let mut read = Vec::new();
+        predicate.columns(&mut read);
+        let beyond = read.iter().any(|c| beyond.contains(&c.0));
         let (source, predicate) = choose(&predicate, catalog)?;
+        let mut taken: Vec<Expr> = rewriter.taken.into_values().collect();
+        taken.push(provider());
         let rel = catalog.log_source(tercel_ir::catalog::LogSource {
             category: source.category.as_deref(),
             product: source.product.as_deref(),
@@ -74,7 +96,9 @@ impl Hub {
             losses,
             notes,
             assumptions: rewriter.assumptions,
-            taken: rewriter.taken.into_values().collect(),
+            taken,
+            beyond,
+            own,
         })
     }
 
@@ -95,12 +119,70 @@ impl Hub {
         Some(Hub {
             source,
             rel,
-            predicate,
+            predicate: predicate.clone(),
             losses: Vec::new(),
             notes,
             assumptions: BTreeSet::new(),
             taken: Vec::new(),
+            beyond: false,
+            own: Some((flat.clone(), predicate)),
         })
+    }
+}
+
+/// Sysmon for Windows, as opposed to the one for Linux.
+pub(crate) fn provider() -> Expr {
+    let at = tercel_ir::Span::default();
+    let value = Expr::literal(Value::str("Microsoft-Windows-Sysmon"), at);
+    Expr::known("eq", vec![Expr::column("Provider", Type::String, at), value], at)
+}
+
+/// Columns of a table that Sysmon cannot fill, where a log source calls one by a field's name: the field is the
+/// column then. Returns the fields.
+fn add_renamed(through: &mut Flat, table: &Name, catalog: &SchemaCatalog) -> BTreeSet<Name> {
+    let mut fields = BTreeSet::new();
+    for category in ["process_creation", "network_connection"] {
+        let Ok(rel) = relation(catalog, &format!("sigma/windows/{category}")) else { continue };
+        if !rel.tables().contains(table) {
+            continue;
+        }
+        let Ok(named) = flatten(&rel, Some(table)) else { continue };
+        let columns: std::collections::BTreeMap<_, _> = named.columns.iter().collect();
+        for (field, definition) in columns {
+            let at = definition.span;
+            // The field itself, or a path of which only the last part is known.
+            let (column, value) = match (definition.as_column(), call_in_case(definition)) {
+                (Some(c), _) => (c.clone(), Expr::column(field.clone(), definition.ty, at)),
+                (None, Some(c)) => {
+                    let whole = Expr::column(field.clone(), Type::String, at);
+                    (c, Expr::known("basename", vec![whole], at))
+                }
+                _ => continue,
+            };
+            let empty = match through.columns.get(&column) {
+                None => true,
+                Some(e) => {
+                    matches!(e.as_literal(), Some(Value::Null))
+                        || matches!(e.as_literal(), Some(Value::Str(s)) if s.is_empty())
+                }
+            };
+            if empty && through.projected {
+                through.columns.insert(column, value);
+                fields.insert(field.clone());
+            }
+        }
+    }
+    fields
+}
+
+/// The column of `iff(isempty(x), "", strcat("?\\", x))`.
+fn call_in_case(e: &Expr) -> Option<Name> {
+    let ExprKind::Case { otherwise, .. } = &e.kind else { return None };
+    match call(otherwise)? {
+        ("strcat", [mark, x]) if matches!(mark.as_literal(), Some(Value::Str(s)) if s == "?\\") => {
+            x.as_column().cloned()
+        }
+        _ => None,
     }
 }
 
@@ -320,6 +402,10 @@ impl<'f> Translation<'f> {
     }
 
     fn lose(&mut self, column: &Name, missing: bool, value: bool) {
+        // Where an event was collected is no part of it.
+        if column.starts_with('_') {
+            return;
+        }
         let effect = if value { Effect::Wider } else { Effect::Narrower };
         let why = match (missing, &**column) {
             (true, _) => format!("{} has no counterpart of it", self.to),

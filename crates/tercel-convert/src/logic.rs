@@ -67,6 +67,24 @@ fn truth(e: &Expr, positive: bool, depth: usize, left: &mut usize) -> Result<Exp
                 all.push(Expr::known(name, vec![a.clone(), b.clone()], span));
                 Expr::and(all, span)
             }
+            // Null where there is no IPv4 address; otherwise a matter of ranges.
+            ("isnotnull" | "isnull", [a]) if private_test(a).is_some() => {
+                let address = private_test(a).unwrap_or(a).clone();
+                let valid = Expr::known("is_valid_ipv4", vec![address], span);
+                literal(valid, (f.name == "isnotnull") == positive)
+            }
+            ("is_private_ip" | "ipv4_is_private", [a]) => {
+                let each = PRIVATE.iter().map(|r| {
+                    let range = Expr::literal(Value::str(*r), span);
+                    Expr::known("ip_in_cidr", vec![a.clone(), range], span)
+                });
+                let inside = Expr::or(each.collect(), span);
+                if positive {
+                    inside
+                } else {
+                    Expr::and(vec![Expr::known("is_valid_ipv4", vec![a.clone()], span), negate(inside)], span)
+                }
+            }
             ("isnotempty" | "isnotnull", [a]) => {
                 let test = if f.name == "isnotempty" { "isempty" } else { "isnull" };
                 literal(Expr::known(test, vec![a.clone()], span), !positive)
@@ -123,6 +141,17 @@ fn truth(e: &Expr, positive: bool, depth: usize, left: &mut usize) -> Result<Exp
             Expr::and(vec![known, literal(e.clone(), positive)], span)
         }
     })
+}
+
+/// RFC 1918.
+const PRIVATE: [&str; 3] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+
+/// What a test for a private address looks at.
+fn private_test(e: &Expr) -> Option<&Expr> {
+    match &e.kind {
+        ExprKind::Call(f, args) if matches!(f.name, "is_private_ip" | "ipv4_is_private") => args.first(),
+        _ => None,
+    }
 }
 
 fn is_cidr(e: &Expr) -> bool {

@@ -106,21 +106,35 @@ pub(crate) fn convert(
     options: &Options,
     prove: &dyn Prove,
 ) -> Result<Conversion, Diagnostic> {
-    let made = match crate::logic::as_bool(&hub.predicate) {
-        Some(b) => Err(Refused::Constant(b, Vec::new())),
-        None => match target.language {
+    let own = hub.own.as_ref().filter(|(flat, _)| {
+        target.language == Language::Kql && kql::vocabulary_of(&flat.base) == Some(target.vocabulary)
+    });
+    // In its own vocabulary a detection stays what it is.
+    let losses_of_hub = own.is_none();
+    let made = match (own, crate::logic::as_bool(&hub.predicate)) {
+        (Some((flat, predicate)), _) => {
+            let mut flat = flat.clone();
+            flat.conditions.clear();
+            flat.columns.clear();
+            flat.projected = false;
+            let to = flat.base.to_string();
+            kql::finish(&hub, flat, Some(predicate), to, target.vocabulary, catalog)
+        }
+        (None, Some(b)) => Err(Refused::Constant(b, Vec::new())),
+        (None, None) => match target.language {
             Language::Kql => kql::make(&hub, target.vocabulary, catalog, options),
             Language::Sumo => sumo::make(&hub, catalog, options),
             Language::Sigma => sigma::make(&hub, detection, catalog, options),
         },
     };
-    let mut losses = hub.losses;
+    let mut losses = if losses_of_hub { hub.losses } else { Vec::new() };
     losses.extend(hub.notes.into_iter().map(|what| Loss {
         what,
         why: "conversions are of what is found, not of how it is shown".into(),
         effect: Effect::None,
     }));
-    let mut assumptions: std::collections::BTreeSet<&str> = hub.assumptions;
+    let mut assumptions: std::collections::BTreeSet<&str> =
+        if losses_of_hub { hub.assumptions } else { std::collections::BTreeSet::new() };
     match made {
         Err(why) => {
             let reason = match why {

@@ -14,7 +14,11 @@ pub struct Prover {
 impl Prove for Prover {
     fn compare(&self, conversion: &Rel, original: &Rel) -> Answer {
         let found = tercel_verify::compare(conversion, original, &self.budget);
+        let different: Vec<_> = found.witnesses.iter().filter(|w| w.first != w.second).collect();
+        // Languages differ in which characters beyond ASCII are letters, and how they fold.
+        let letters = !different.is_empty() && different.iter().all(|w| w.event.beyond_ascii());
         let relation = match found.relation {
+            _ if letters => Relation::Unknown,
             tercel_verify::Relation::Equal => Relation::Equal,
             tercel_verify::Relation::Subset => Relation::Narrower,
             tercel_verify::Relation::Superset => Relation::Wider,
@@ -23,11 +27,12 @@ impl Prove for Prover {
         };
         let mut reason = found.reason;
         if relation != Relation::Equal
-            && let Some(w) = found.witnesses.iter().find(|w| w.first != w.second)
+            && let Some(w) = different.first()
         {
             let who = if w.first { "only the conversion finds" } else { "only the original finds" };
             let values: Vec<String> =
                 w.event.values.iter().map(|(n, v)| format!("{n}: {}", v.to_text())).collect();
+            let who = if letters { format!("beyond ASCII they differ: {who}") } else { who.to_string() };
             let event = format!("{who} an event of {} with {}", w.event.table, values.join(", "));
             reason = Some(match reason {
                 Some(r) => format!("{r}; {event}"),

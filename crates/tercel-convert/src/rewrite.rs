@@ -9,6 +9,7 @@ use crate::logic::{literal, may_be_null};
 use std::collections::{BTreeMap, BTreeSet};
 use tercel_ir::function::{self, Context};
 use tercel_ir::{Expr, ExprKind, Span, Type, Value};
+use tercel_sigma::pattern::{Pattern, Shape};
 
 /// What rewriting may do, and what it took for granted.
 pub(crate) struct Rewriter {
@@ -56,7 +57,7 @@ impl Test<'_> {
         }
     }
     fn cased(&self) -> bool {
-        self.name.ends_with("_cs") || self.name == "eq"
+        self.name.ends_with("_cs") || matches!(self.name, "eq" | "matches_glob")
     }
 }
 
@@ -172,6 +173,11 @@ impl Rewriter {
                     .iter()
                     .all(|a| a.as_literal().is_some())
                     .then(|| Expr::or(each.collect(), span));
+            }
+            "matches_glob" | "matches_glob_ci" => {
+                if let Some(new) = plain_glob(name, args, span) {
+                    return Some(new);
+                }
             }
             "eq" | "eq_ci" => {
                 if let Some(new) = self.number_as_text(first, &args[1], span) {
@@ -449,6 +455,7 @@ impl Test<'_> {
     fn on_uncased(&self, subject: &Expr) -> Expr {
         let name = match self.kind() {
             "eq" => "eq_ci",
+            "matches_glob" => "matches_glob_ci",
             other => other,
         };
         Expr::known(name, vec![subject.clone(), Expr::literal(Value::str(self.needle), self.span)], self.span)
@@ -482,6 +489,31 @@ fn simple(e: &Expr) -> bool {
         }
         _ => false,
     }
+}
+
+/// A pattern with stars at its ends only, as what it comes to.
+fn plain_glob(name: &str, args: &[Expr], span: Span) -> Option<Expr> {
+    let Some(Value::Str(glob)) = args.get(1)?.as_literal() else { return None };
+    let pattern = Pattern::parse(glob);
+    let (kind, text) = match pattern.shape() {
+        Shape::Equals(t) => ("eq", t),
+        Shape::Contains(t) => ("contains", t),
+        Shape::StartsWith(t) => ("startswith", t),
+        Shape::EndsWith(t) => ("endswith", t),
+        Shape::Anything | Shape::Glob => return None,
+    };
+    let cased = name == "matches_glob";
+    let name = match (kind, cased) {
+        ("eq", true) => "eq".to_string(),
+        ("eq", false) => "eq_ci".to_string(),
+        (k, true) => format!("{k}_cs"),
+        (k, false) => k.to_string(),
+    };
+    // Equality alone tells null from "".
+    if text.is_empty() {
+        return None;
+    }
+    Some(Expr::known(&name, vec![args[0].clone(), Expr::literal(Value::str(text), span)], span))
 }
 
 /// A column that is only read as text.

@@ -5,7 +5,7 @@ use super::{Made, Refused};
 use crate::asks::{Options, Vocabulary};
 use crate::bridge::{self, Plain};
 use crate::flat::{Flat, flatten, substitute};
-use crate::hub::{Hub, SYSMON, Translation};
+use crate::hub::{Hub, SYSMON, Translation, provider};
 use crate::logic::{as_bool, key};
 use crate::rewrite::call;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -53,12 +53,47 @@ pub(super) fn make(
         }
     };
     let to = if to == "the table" { flat.base.to_string() } else { to.to_string() };
+    finish(hub, flat, None, to, vocabulary, catalog)
+}
+
+/// Vocabularies by their tables' names.
+pub(super) fn vocabulary_of(table: &str) -> Option<Vocabulary> {
+    match table {
+        "Sysmon" | "SecurityEvent" => Some(Vocabulary::Native),
+        t if t.starts_with("Device") => Some(Vocabulary::Defender),
+        t if t.starts_with("_Im_") || t.starts_with("_ASim_") || t.starts_with("im") => {
+            Some(Vocabulary::Asim)
+        }
+        _ => None,
+    }
+}
+
+/// A computed value that takes more than this many parts is no longer something to read.
+const MAX_TERM: usize = 150;
+
+fn readable(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::And(items) | ExprKind::Or(items) => items.iter().all(readable),
+        ExprKind::Not(inner) => readable(inner),
+        _ => e.children().into_iter().all(|c| plain(c) || crate::flat::size(c) <= MAX_TERM),
+    }
+}
+
+/// A predicate over a log source, or over the table itself, as a query of the table.
+pub(super) fn finish(
+    hub: &Hub,
+    flat: Flat,
+    own: Option<&Expr>,
+    to: String,
+    vocabulary: Vocabulary,
+    catalog: &SchemaCatalog,
+) -> Result<Made, Refused> {
     let mut flat = flat;
     if vocabulary == Vocabulary::Sentinel && &*flat.base == SYSMON {
         flat.conditions.push(provider());
     }
     let mut t = Translation::new(&flat, to, false);
-    let wanted = crate::values::mapped(&hub.predicate, &flat);
+    let wanted = own.map_or_else(|| crate::values::mapped(&hub.predicate, &flat), Expr::clone);
     let predicate = t.translate(&wanted)?;
     let Translation { mut losses, rewriter, .. } = t;
     let mut taken: Vec<Expr> = rewriter.taken.into_values().collect();
@@ -74,6 +109,11 @@ pub(super) fn make(
     }
     let predicate =
         without_null_texts(&predicate, "a text of Kusto is never absent, only empty", &mut losses);
+    let short = |e: &Expr| match readable(e) {
+        true => Ok(()),
+        false => Err(Diagnostic::error("too-large", "what it looks at takes an expression too long to read")),
+    };
+    let predicate = sayable(&predicate, &short, &mut losses)?;
     let (predicate, extends) = named_terms(&predicate, &flat, hub);
     let predicate = gathered(&predicate);
     let say = |e: &Expr| tercel_kql::raise::expression(e).map(|_| ());
@@ -88,16 +128,13 @@ pub(super) fn make(
     let text = format!("{}\n", tercel_kql::raise::layout(&ast));
 
     // Both as filters over the table itself.
-    let original = whole(hub, &flat, &scan);
+    let original = match own {
+        Some(p) => scan.clone().filter(p.clone(), at()),
+        None => whole(hub, &flat, &scan),
+    };
     let conversion = if sentinel { None } else { relowered(&text, &flat, catalog) };
     let pair = conversion.map(|c| (c, original));
     Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair })
-}
-
-/// Sysmon for Windows, as opposed to the one for Linux.
-pub(super) fn provider() -> Expr {
-    let column = Expr::column("Provider", Type::String, at());
-    Expr::known("eq", vec![column, Expr::literal(Value::str("Microsoft-Windows-Sysmon"), at())], at())
 }
 
 /// What the detection means for the rows of one table.

@@ -22,10 +22,7 @@ pub(super) fn gathered(e: &Expr) -> Expr {
             let negated = merge(items.map(negate).collect());
             together(negated.into_iter().map(negate).collect(), span)
         }
-        ExprKind::Or(items) => {
-            let items = merge(items.iter().map(gathered).collect());
-            tidy(Expr::or(items, span))
-        }
+        ExprKind::Or(items) => Expr::or(merge(items.iter().map(gathered).collect()), span),
         _ => e.clone(),
     }
 }
@@ -143,9 +140,8 @@ pub(super) fn sayable(
             Err(d) => {
                 let mut columns = Vec::new();
                 i.columns(&mut columns);
-                let names: Vec<&str> = columns.iter().map(|c| &*c.0).collect();
-                let mut names: Vec<&str> = names;
-                names.dedup();
+                let names: std::collections::BTreeSet<&str> = columns.iter().map(|c| &*c.0).collect();
+                let names: Vec<&str> = names.into_iter().collect();
                 let loss = Loss {
                     what: format!("a condition on {}", names.join(", ")),
                     why: d.message.clone(),

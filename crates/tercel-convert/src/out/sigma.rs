@@ -38,6 +38,8 @@ pub(super) fn make(
     };
     let conversion = relowered(&text, catalog);
     let pair = match (original, conversion) {
+        // Sysmon's rows cannot tell.
+        _ if hub.beyond => None,
         (Some(o), Some(c)) if catalog.source_of(base(detection.rel)).is_some() => Some((c, o)),
         (Some(o), Some(c)) => flatten(&c, Some(SYSMON)).ok().map(|f| {
             let scan = crate::bridge::scan(&f.base, f.schema.clone());

@@ -1,12 +1,12 @@
 //! Sumo Logic: a search over Sysmon's events.
 
-use super::kql::{provider, whole};
+use super::kql::whole;
 use super::shape::{at, conjuncts, gathered, sayable};
 use super::{Made, Refused};
 use crate::asks::Options;
 use crate::bridge::{self, Plain};
 use crate::flat::flatten;
-use crate::hub::{Hub, SYSMON, Translation};
+use crate::hub::{Hub, SYSMON, Translation, provider};
 use crate::logic::as_bool;
 use crate::rewrite::call;
 use tercel_ir::{Expr, Rel, Schema, Type, Value};
