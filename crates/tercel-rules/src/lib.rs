@@ -39,6 +39,46 @@
 //! assert_eq!(out.hits[0].row, Some(vec![tercel_ir::Value::str("eve")]));
 //! ```
 //!
+//! ## From relations to a program
+//!
+//! 1. *Flattening*. A relation made of scans, views, filters, computed columns and unions is, for each
+//!    table it reads, one predicate over the table's own columns, and the output columns as expressions over
+//!    them (a *branch*). Everything else (aggregations, joins, orders, limits) is [`NotHere`], and the engine's.
+//!    Views are flattened once, however many rules read them.
+//! 2. *Two-valued formulas*. A predicate can be true, false or null; a hit needs it true. So each part is asked
+//!    two questions, "is it true" and "is it false", each of which has only two answers. `not` swaps the
+//!    questions. This is exact: "not `e`" is true where `e` is false, and only there.
+//! 3. *Patterns and parts*. The leaves are tests of one *subject* (a column, or an expression over columns):
+//!    equals, contains, ends with, a number in a range, and so on. A test that is not one of those that have a
+//!    shared matcher is the truth of the subject as a whole, evaluated as it is; so every function works. Tests
+//!    of subjects that read the same columns are put together as far as the formulas allow. Such a *part* is
+//!    decided by those columns' values alone. Parts are turned so that they are false where all the columns
+//!    are null: what an event does not have, needs no look.
+//!
+//! ## Meeting an event
+//!
+//! 1. *Event type*. What the columns that tell an event's type (event id, channel, provider, action) decide is
+//!    folded away, once for each combination of their classes: most rules vanish, and with them most fields. This
+//!    is sound because the folded parts depend on nothing but these columns.
+//! 2. *Classes*. For each field that still matters, the raw value is looked up as it stands in the reader's
+//!    buffer (kind and bytes). It gives the value's *class*: the set of parts that it satisfies. Sound, since equal
+//!    kinds and bytes mean equal values for every type. Only a value not seen before is decoded, folded and run
+//!    through the subject's matchers: a hash of whole texts, tries of beginnings and endings, one automaton (or,
+//!    for long texts, one scan in strides) for everything that may stand anywhere, among it the longest text that
+//!    each regular expression cannot do without.
+//! 3. *Memo*. The list of the classes, cut down to the parts that matter for the type, decides everything
+//!    that is left. So what fires for it is remembered.
+//! 4. *Evaluation*. For a list not seen before, only rules are evaluated of which a *witness* holds: a set of parts
+//!    of which at least one must hold for the rule to be true. Rules without one are evaluated always.
+//!
+//! All memories are bounded ([`Limits`]), compare whole keys, and forget when they are full. So a collision
+//! or a hostile event can cost time, never an answer, and memory does not grow with the number of events.
+//!
+//! ## Who checks it
+//!
+//! [`dumb`] reads relations row by row, from the meaning of each operator. Properties hold the program to it, with
+//! ample memories and with memories too small for two values.
+//!
 
 pub mod correlate;
 pub mod dumb;

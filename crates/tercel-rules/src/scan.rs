@@ -34,6 +34,17 @@ pub(crate) struct Scanner {
     tiny: Vec<u32>,
 }
 
+/// What many events have: needles are recognised by other parts where they have other parts.
+const COMMON: &str = "\\windows\\system32\\program files (x86)\\microsoft\\users\\appdata\\local\\temp\\software\\currentversion\\\
+    .exe.dll.sys.log process event privilege security user name source message information logon account access \
+    command driver print service time data record channel provider powershell script host operational keyword task \
+    level version category type domain object target image handle thread registry value file create delete network";
+
+/// The bytes of a gram that count.
+const fn mask(width: usize) -> u32 {
+    if width == 4 { u32::MAX } else { 0xFF_FFFF }
+}
+
 #[inline(always)]
 fn gram_at(b: &[u8], width: usize) -> u32 {
     // Always four bytes if there are; the mask cuts.
@@ -41,7 +52,7 @@ fn gram_at(b: &[u8], width: usize) -> u32 {
         Some(w) => u32::from_le_bytes(*w),
         None => b.iter().rev().fold(0, |w, b| w << 8 | u32::from(*b)),
     };
-    (w | 0x2020_2020) & if width == 4 { u32::MAX } else { 0xFF_FFFF }
+    (w | 0x2020_2020) & mask(width)
 }
 
 #[inline(always)]
@@ -59,13 +70,14 @@ impl Lane {
                 *common.entry(gram_at(w, gram)).or_default() += 1;
             }
         }
+        let events: Vec<u32> = COMMON.as_bytes().windows(gram).map(|w| gram_at(w, gram)).collect();
         let mut by_gram: FastMap<u32, Vec<(u32, u32)>> = FastMap::default();
         for id in ids {
             let grams: Vec<u32> = needles[*id as usize].windows(gram).map(|w| gram_at(w, gram)).collect();
-            // Blanks and the like are everywhere in events, whatever the needles have.
             let cost = |g: &u32| {
-                let letters = g.to_le_bytes()[..gram].iter().filter(|b| b.is_ascii_lowercase()).count();
-                common[g] as usize + 8 * (gram - letters)
+                let usual =
+                    g.to_le_bytes()[..gram].iter().filter(|b| b" 0123456789\",-\\/".contains(b)).count();
+                common[g] as usize + 8 * usual + if events.contains(g) { 100 } else { 0 }
             };
             let stretch = (0..=grams.len() - stride)
                 .min_by_key(|s| grams[*s..*s + stride].iter().map(cost).sum::<usize>())
@@ -74,7 +86,9 @@ impl Lane {
                 by_gram.entry(*g).or_default().push((*id, i as u32));
             }
         }
-        let bits = (by_gram.len() * 16).next_power_of_two().clamp(1 << 10, 1 << 18);
+        // What the bitmap lets through by chance costs more than a larger bitmap, as long as that stays in the
+        // processor's nearest cache.
+        let bits = (by_gram.len() * 256).next_power_of_two().clamp(1 << 10, 1 << 18);
         let shift = 32 - bits.trailing_zeros();
         let mut bitmap = vec![0; bits / 64];
         let mut starts = FastMap::default();
@@ -96,21 +110,26 @@ impl Lane {
     }
 
     fn run(&self, needles: &[Box<[u8]>], text: &[u8], found: &mut impl FnMut(u32)) {
-        if text.len() < self.gram {
-            return;
+        if self.gram == 4 {
+            self.run_by::<4>(needles, text, found);
+        } else {
+            self.run_by::<3>(needles, text, found);
         }
+    }
+
+    #[inline]
+    fn run_by<const GRAM: usize>(&self, needles: &[Box<[u8]>], text: &[u8], found: &mut impl FnMut(u32)) {
         let mut at = 0;
         // As long as four bytes can be read.
         while let Some(w) = text.get(at..).and_then(|t| t.first_chunk::<4>()) {
-            let gram =
-                (u32::from_le_bytes(*w) | 0x2020_2020) & if self.gram == 4 { u32::MAX } else { 0xFF_FFFF };
+            let gram = (u32::from_le_bytes(*w) | 0x2020_2020) & mask(GRAM);
             if self.may_be(gram) {
                 self.check(needles, text, at, gram, found);
             }
             at += self.stride;
         }
-        while at + self.gram <= text.len() {
-            let gram = gram_at(&text[at..], self.gram);
+        while at + GRAM <= text.len() {
+            let gram = gram_at(&text[at..], GRAM);
             if self.may_be(gram) {
                 self.check(needles, text, at, gram, found);
             }
@@ -160,7 +179,11 @@ impl Scanner {
         }
         for id in &self.tiny {
             let needle = &self.needles[*id as usize];
-            if text.windows(needle.len()).any(|w| w.eq_ignore_ascii_case(needle)) {
+            let first = needle[0];
+            let mut places = memchr::memchr2_iter(first, first.to_ascii_uppercase(), text);
+            let stands =
+                |at: usize| text.get(at..at + needle.len()).is_some_and(|t| t.eq_ignore_ascii_case(needle));
+            if places.any(stands) {
                 found(*id);
             }
         }
