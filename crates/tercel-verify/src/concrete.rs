@@ -54,10 +54,15 @@ pub(crate) fn row(
         }
     }
     let mut trials = TRIALS;
-    if mend(atoms, groups, values, &loose, &mut row, &mut trials, meter)
-        || pairs(atoms, groups, values, &loose, &mut row, &mut trials, meter)
-    {
-        return Made::Row(row);
+    loop {
+        if mend(atoms, groups, values, &loose, &mut row, &mut trials, meter) {
+            return Made::Row(row);
+        }
+        let before = count_broken(atoms, &loose, &row);
+        pairs(atoms, groups, values, &loose, &mut row, &mut trials, meter);
+        if count_broken(atoms, &loose, &row) >= before {
+            break;
+        }
     }
     // The blame is on all of it: other choices for the columns alone do not help either.
     let mut blamed = loose.clone();
@@ -219,6 +224,34 @@ fn backwards(e: &Expr, wanted: &Value, column: &Name, row: &dyn Fn(&str) -> Valu
                     backwards(a, &text, column, row, out);
                     backwards(a, wanted, column, row, out);
                 });
+            }
+            "member" => {
+                // The property beside those that are there.
+                if let [object, name] = &args[..]
+                    && let Some(name) = name.as_literal()
+                {
+                    let mut o = match object.eval(row, &Context::default()) {
+                        Value::Dynamic(serde_json::Value::Object(o)) => o,
+                        _ => serde_json::Map::new(),
+                    };
+                    o.insert(name.to_text(), wanted.to_json());
+                    backwards(object, &Value::Dynamic(o.into()), column, row, out);
+                }
+            }
+            "trim" | "trim_start" | "trim_end" => {
+                // Text that needs no trimming stays as it is.
+                args.iter().for_each(|a| backwards(a, wanted, column, row, out));
+            }
+            "extract" | "regex_group" => {
+                let pattern =
+                    args.iter().find_map(|a| a.as_literal().map(Value::to_text)).unwrap_or_default();
+                let mut tries: Vec<Value> = vec![wanted.clone()];
+                tries.extend(
+                    crate::regexes::around_group(&pattern, &wanted.text()).into_iter().map(Value::Str),
+                );
+                for t in tries {
+                    args.iter().for_each(|a| backwards(a, &t, column, row, out));
+                }
             }
             "reverse" => {
                 let text: String = wanted.text().chars().rev().collect();
@@ -482,7 +515,8 @@ fn cuts(e: &Expr, wanted: &str, out: &mut Vec<Vec<(Name, Value)>>) {
     }
 }
 
-/// Pairs of values for the columns of one computed value, when one at a time did not help.
+/// Pairs of values for the columns of one computed value, when one at a time did not help: the first that
+/// repairs more than it breaks.
 fn pairs(
     atoms: &Atoms,
     groups: &Groups,
@@ -491,7 +525,8 @@ fn pairs(
     row: &mut Row,
     trials: &mut usize,
     meter: &Meter,
-) -> bool {
+) {
+    let mut now = count_broken(atoms, loose, row);
     let mut vars: Vec<VarId> = loose.iter().map(|(a, _)| atoms.atom(*a).var).collect();
     vars.dedup();
     for var in vars {
@@ -518,7 +553,7 @@ fn pairs(
         }
         for set in sets {
             if *trials == 0 || meter.late() {
-                return false;
+                return;
             }
             *trials -= 1;
             let typed: Vec<(Name, Value)> = set
@@ -533,11 +568,12 @@ fn pairs(
             }
             let mut changed = row.clone();
             changed.extend(typed);
-            if broken(atoms, loose, &changed).is_none() {
+            let n = count_broken(atoms, loose, &changed);
+            if n < now {
                 *row = changed;
-                return true;
+                now = n;
+                break;
             }
         }
     }
-    false
 }

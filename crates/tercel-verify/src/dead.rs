@@ -78,12 +78,22 @@ enum PartKind {
     Leaf,
 }
 
+/// The whole without a part: as a formula, or to be worked out.
+#[derive(Clone, Copy)]
+enum Without {
+    Formula(Node),
+    Part(usize, PartKind),
+}
+
 /// Children of one part; the same as the arena's, so that a change touches few nodes.
 const FAN: usize = 16;
 
 struct Tree {
     prover: Prover,
     parts: Vec<Part>,
+    /// All parts that come from one place of the text: a search that is named twice, a value that stands
+    /// for several. An author can only take out all of them.
+    places: HashMap<Span, Vec<usize>>,
 }
 
 /// Every part of the conditions that can be taken out without changing what is found.
@@ -99,7 +109,8 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
     // Filters that an author wrote, and what they are in each branch.
     let mut tops: BTreeMap<Span, Parts> = BTreeMap::new();
     for b in &branches {
-        let mut tree = Tree { prover: Prover::new(b.schema.clone()), parts: Vec::new() };
+        let mut tree =
+            Tree { prover: Prover::new(b.schema.clone()), parts: Vec::new(), places: HashMap::new() };
         let root = tree.part(PartKind::All, Span::default(), true);
         let mut list = Vec::new();
         let mut written = Vec::new();
@@ -153,8 +164,9 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
         return Ok(report);
     }
     // The last of several equal parts is the superfluous one.
+    let mut done = HashMap::new();
     for ids in tops.into_values().rev() {
-        visit(&mut runs, &ids, &mut report);
+        visit(&mut runs, &ids, &mut done, &mut report);
     }
     if let Some(u) = undecided {
         // In that branch everything may have an effect.
@@ -171,36 +183,18 @@ type Parts = Vec<(usize, usize)>;
 
 /// Looks at a part, and into it where it has an effect. A part that has none in any branch is taken
 /// out at once, so that of two parts which make each other superfluous only one is reported.
-fn visit(runs: &mut [Run<'_>], ids: &Parts, report: &mut DeadReport) {
+fn visit(runs: &mut [Run<'_>], ids: &Parts, done: &mut HashMap<Span, bool>, report: &mut DeadReport) {
     let Some((first, id)) = ids.first().copied() else { return };
-    let context = runs[first].context(id);
-    // A child of `not` has the effect of the `not`; the only child of something, that of its parent.
-    if let Some(context) = context {
-        report.checked += 1;
-        let mut effect = Effect::None;
-        for (r, id) in ids {
-            match runs[*r].judge(*id, context) {
-                Effect::None => {}
-                Effect::Some => {
-                    effect = Effect::Some;
-                    break;
-                }
-                Effect::Unknown(why) => effect = Effect::Unknown(why),
-            }
-        }
-        match effect {
-            Effect::None => {
-                report.sites.push(runs[first].explain(id, context));
-                for (r, id) in ids {
-                    runs[*r].take_out(*id, context);
-                }
+    let span = runs[first].tree.parts[id].span;
+    match done.get(&span) {
+        Some(true) => return,
+        Some(false) => {}
+        None => {
+            let dead = without_effect(runs, span, report);
+            done.insert(span, dead);
+            if dead {
                 return;
             }
-            Effect::Unknown(why) => {
-                report.unknown += 1;
-                report.reason.get_or_insert(why);
-            }
-            Effect::Some => {}
         }
     }
     let mut lists: Vec<Vec<usize>> = Vec::new();
@@ -213,8 +207,41 @@ fn visit(runs: &mut [Run<'_>], ids: &Parts, report: &mut DeadReport) {
     for i in (0..lists[0].len()).rev() {
         let parts: Parts =
             ids.iter().zip(&lists).filter_map(|((r, _), l)| l.get(i).map(|c| (*r, *c))).collect();
-        visit(runs, &parts, report);
+        visit(runs, &parts, done, report);
     }
+}
+
+/// Whether what stands at one place of the text has no effect; then it is reported and taken out.
+fn without_effect(runs: &mut [Run<'_>], span: Span, report: &mut DeadReport) -> bool {
+    // A child of `not` has the effect of the `not`; the only child of something, that of its parent.
+    let sites: Vec<Vec<(usize, PartKind)>> = runs
+        .iter()
+        .map(|r| {
+            let ids = r.tree.places.get(&span).map_or(&[][..], Vec::as_slice);
+            ids.iter().filter_map(|i| Some((*i, r.context(*i)?))).collect()
+        })
+        .collect();
+    let Some(first) = sites.iter().position(|s| !s.is_empty()) else { return false };
+    report.checked += 1;
+    let mut unknown = None;
+    for (r, s) in runs.iter_mut().zip(&sites) {
+        match r.judge(s) {
+            Effect::None => {}
+            Effect::Some => return false,
+            Effect::Unknown(why) => unknown = Some(why),
+        }
+    }
+    if let Some(why) = unknown {
+        report.unknown += 1;
+        report.reason.get_or_insert(why);
+        return false;
+    }
+    let (id, context) = sites[first][0];
+    report.sites.push(runs[first].explain(id, context));
+    for (r, s) in runs.iter_mut().zip(&sites) {
+        r.take_out(s);
+    }
+    true
 }
 
 enum Effect {
@@ -234,7 +261,11 @@ impl Tree {
             hidden,
             absence: false,
         });
-        self.parts.len() - 1
+        let id = self.parts.len() - 1;
+        if !hidden {
+            self.places.entry(span).or_default().push(id);
+        }
+        id
     }
 
     fn fixed(&mut self, e: &Expr, env: &Env, f: &mut Flattener) -> Result<usize, Unknown> {
@@ -310,17 +341,13 @@ impl Tree {
         }
         self.parts[id].absence = !children.is_empty() && children.iter().all(|c| self.parts[*c].absence);
         self.parts[id].children = children;
-        self.parts[id].truth = self.combine(id, None);
+        self.parts[id].truth = self.combine(id);
     }
 
-    /// What a part's children make of it, one of them replaced.
-    fn combine(&mut self, id: usize, instead: Option<(usize, (Node, Node))>) -> (Node, Node) {
+    /// What a part's children make of it.
+    fn combine(&mut self, id: usize) -> (Node, Node) {
         let p = &self.parts[id];
-        let of = |c: usize| match instead {
-            Some((x, t)) if x == c => t,
-            _ => self.parts[c].truth,
-        };
-        let (t, f): (Vec<Node>, Vec<Node>) = p.children.iter().map(|c| of(*c)).unzip();
+        let (t, f): (Vec<Node>, Vec<Node>) = p.children.iter().map(|c| self.parts[*c].truth).unzip();
         let arena = &mut self.prover.builder.arena;
         match p.kind {
             PartKind::All => (arena.and(t), arena.or(f)),
@@ -330,12 +357,59 @@ impl Tree {
         }
     }
 
-    /// The whole, with one part replaced by a constant.
-    fn without(&mut self, id: usize, value: bool) -> Node {
-        let mut now = (Arena::constant(value), Arena::constant(!value));
-        let mut at = id;
+    /// Replaces parts by what does nothing where they stand; gives back what was there.
+    fn replace(&mut self, sites: &[(usize, PartKind)]) -> Vec<(usize, (Node, Node))> {
+        let mut old = Vec::new();
+        for (id, context) in sites {
+            let value = *context == PartKind::All;
+            old.push((*id, self.parts[*id].truth));
+            self.parts[*id].truth = (Arena::constant(value), Arena::constant(!value));
+        }
+        // A part inside another of the list must not undo it, so parents of the list stay as they are.
+        let listed: std::collections::HashSet<usize> = sites.iter().map(|s| s.0).collect();
+        for (id, _) in sites {
+            let mut at = *id;
+            while let Some(parent) = self.parts[at].parent {
+                if listed.contains(&parent) {
+                    break;
+                }
+                old.push((parent, self.parts[parent].truth));
+                self.parts[parent].truth = self.combine(parent);
+                at = parent;
+            }
+        }
+        old
+    }
+
+    fn restore(&mut self, old: Vec<(usize, (Node, Node))>) {
+        for (id, truth) in old.into_iter().rev() {
+            self.parts[id].truth = truth;
+        }
+    }
+
+    /// The truth of the whole for one event, a part replaced; no formula is made for it.
+    fn holds_without(&self, id: usize, context: PartKind, truths: &Truths, memo: &mut Memo) -> bool {
+        let value = context == PartKind::All;
+        let (mut at, mut now) = (id, (value, !value));
         while let Some(parent) = self.parts[at].parent {
-            now = self.combine(parent, Some((at, now)));
+            let p = &self.parts[parent];
+            let arena = &self.prover.builder.arena;
+            let mut of = |c: usize, yes: bool| match (c == at, yes) {
+                (true, true) => now.0,
+                (true, false) => now.1,
+                (false, true) => truths.holds(arena, self.parts[c].truth.0, memo),
+                (false, false) => truths.holds(arena, self.parts[c].truth.1, memo),
+            };
+            let next = match p.kind {
+                PartKind::All => {
+                    (p.children.iter().all(|c| of(*c, true)), p.children.iter().any(|c| of(*c, false)))
+                }
+                PartKind::Any => {
+                    (p.children.iter().any(|c| of(*c, true)), p.children.iter().all(|c| of(*c, false)))
+                }
+                PartKind::Not | PartKind::Leaf => (now.1, now.0),
+            };
+            now = next;
             at = parent;
         }
         now.0
@@ -398,17 +472,23 @@ impl Run<'_> {
         (p.kind != PartKind::Not && p.children.len() > 1).then_some(p.kind)
     }
 
-    /// Whether taking the part out changes anything.
-    fn judge(&mut self, id: usize, context: PartKind) -> Effect {
+    /// Whether taking the parts out changes anything.
+    fn judge(&mut self, sites: &[(usize, PartKind)]) -> Effect {
         if std::time::Instant::now() >= self.deadline {
             return Effect::Unknown("the budget of time is used up".into());
         }
-        let neutral = context == PartKind::All;
-        let without = self.tree.without(id, neutral);
+        if let [(id, context)] = sites
+            && self.shown_alive(*id, Without::Part(*id, *context))
+        {
+            return Effect::Some;
+        }
+        let old = self.tree.replace(sites);
+        let without = self.tree.parts[self.root].truth.0;
+        self.tree.restore(old);
         if without == self.whole {
             return Effect::None;
         }
-        if self.shown_alive(id, without) {
+        if sites.len() > 1 && sites.iter().any(|(id, _)| self.shown_alive(*id, Without::Formula(without))) {
             return Effect::Some;
         }
         let arena = &mut self.tree.prover.builder.arena;
@@ -425,19 +505,13 @@ impl Run<'_> {
         Effect::None
     }
 
-    fn take_out(&mut self, id: usize, context: PartKind) {
-        let value = context == PartKind::All;
-        self.tree.parts[id].truth = (Arena::constant(value), Arena::constant(!value));
-        let mut at = id;
-        while let Some(parent) = self.tree.parts[at].parent {
-            self.tree.parts[parent].truth = self.tree.combine(parent, None);
-            at = parent;
-        }
+    fn take_out(&mut self, sites: &[(usize, PartKind)]) {
+        self.tree.replace(sites);
         self.whole = self.tree.parts[self.root].truth.0;
     }
 
     /// The part's own text in the event that fires shows an effect at once, for most items.
-    fn shown_alive(&mut self, id: usize, without: Node) -> bool {
+    fn shown_alive(&mut self, id: usize, without: Without) -> bool {
         let NodeKind::Lit(a, _) = *self.tree.prover.builder.arena.kind(self.tree.parts[id].truth.0) else {
             return false;
         };
@@ -460,13 +534,18 @@ impl Run<'_> {
         }
         let tests = self.tests.entry(var).or_insert_with(|| ColumnTests::new(atoms, var));
         let Some(tests) = tests else { return false };
-        let arena = &self.tree.prover.builder.arena;
+        let tree = &self.tree;
+        let arena = &tree.prover.builder.arena;
         for lead in ["", "C:\\x"] {
             let text = format!("{lead}{text}");
             let old = self.truths.put(atoms, tests, &text);
             self.memo.clear();
-            let differs = self.truths.holds(arena, self.whole, &mut self.memo)
-                != self.truths.holds(arena, without, &mut self.memo);
+            let now = self.truths.holds(arena, self.whole, &mut self.memo);
+            let then = match without {
+                Without::Formula(n) => self.truths.holds(arena, n, &mut self.memo),
+                Without::Part(id, context) => tree.holds_without(id, context, &self.truths, &mut self.memo),
+            };
+            let differs = now != then;
             self.truths.restore(old);
             if differs {
                 return true;

@@ -26,6 +26,25 @@ pub(crate) struct Lemmas {
     seen: HashMap<VarId, usize>,
 }
 
+/// Equalities with different values: of those with one key at most one holds. The last part tells
+/// comparisons that look at case from those that do not.
+pub(crate) type OneOf = (VarId, Option<Arc<Lens>>, bool);
+
+/// The group of an atom that is an equality.
+pub(crate) fn one_of(atoms: &Atoms, a: AtomId) -> Option<OneOf> {
+    let atom = atoms.atom(a);
+    match &atom.test {
+        Test::Text(l, TextTest::Literal { start: true, end: true, ci, .. }) => {
+            Some((atom.var, Some(l.clone()), *ci))
+        }
+        Test::Whole(Order::Eq, _) => Some((atom.var, None, false)),
+        _ => None,
+    }
+}
+
+/// Longer texts are left out of the automata that find implications.
+const LONG: usize = 256;
+
 struct Text {
     atom: AtomId,
     bytes: Vec<u8>,
@@ -75,7 +94,7 @@ fn marked(text: &str, start: bool, end: bool) -> Vec<u8> {
 
 fn texts(atoms: &Atoms, list: &[AtomId], fresh: usize, out: &mut Vec<Vec<(AtomId, bool)>>) {
     // Tests through different lenses are about different texts.
-    let mut lenses: HashMap<Arc<Lens>, OfLens> = HashMap::new();
+    let mut lenses: Vec<(Arc<Lens>, OfLens)> = Vec::new();
     let fresh_atoms = &list[fresh..];
     for a in list {
         let Test::Text(lens, t) = &atoms.atom(*a).test else { continue };
@@ -85,7 +104,11 @@ fn texts(atoms: &Atoms, list: &[AtomId], fresh: usize, out: &mut Vec<Vec<(AtomId
             TextTest::Term { text, ci, .. } => (text, false, false, *ci, true),
             TextTest::Regex(_) => continue,
         };
-        let OfLens { folded, exact, sources, terms } = lenses.entry(lens.clone()).or_default();
+        let at = lenses.iter().position(|l| l.0 == *lens).unwrap_or_else(|| {
+            lenses.push((lens.clone(), OfLens::default()));
+            lenses.len() - 1
+        });
+        let OfLens { folded, exact, sources, terms } = &mut lenses[at].1;
         let make = |t: &str| Text { atom: *a, bytes: marked(t, start, end), start, end };
         if !term {
             if ci { folded.push(make(text)) } else { exact.push(make(text)) }
@@ -101,7 +124,7 @@ fn texts(atoms: &Atoms, list: &[AtomId], fresh: usize, out: &mut Vec<Vec<(AtomId
             terms.push(TermText { atom: *a, text: text.clone(), before: *before, after: *after });
         }
     }
-    for OfLens { folded, exact, sources, terms } in lenses.values() {
+    for (_, OfLens { folded, exact, sources, terms }) in &lenses {
         in_terms(terms, sources, fresh_atoms, out);
         implications(folded, sources, fresh_atoms, out);
         implications(exact, exact, fresh_atoms, out);
@@ -122,6 +145,10 @@ struct OfLens {
 /// `source ⇒ term search` wherever the needle stands in the source's text between visible boundaries; and
 /// an equality excludes the searches that it does not imply.
 fn in_terms(targets: &[TermText], sources: &[Text], fresh: &[AtomId], out: &mut Vec<Vec<(AtomId, bool)>>) {
+    if targets.is_empty() {
+        return;
+    }
+    let targets: Vec<&TermText> = targets.iter().filter(|t| t.text.len() <= LONG).collect();
     let Ok(automaton) = AhoCorasick::builder()
         .match_kind(MatchKind::Standard)
         .kind(Some(AhoCorasickKind::ContiguousNFA))
@@ -129,9 +156,6 @@ fn in_terms(targets: &[TermText], sources: &[Text], fresh: &[AtomId], out: &mut 
     else {
         return;
     };
-    if targets.is_empty() {
-        return;
-    }
     let is_fresh = |a: AtomId| fresh.binary_search(&a).is_ok();
     let mut made = 0;
     for s in sources {
@@ -167,7 +191,7 @@ fn in_terms(targets: &[TermText], sources: &[Text], fresh: &[AtomId], out: &mut 
         }
         let equality = s.bytes.first() == Some(&START) && s.bytes.last() == Some(&END);
         if equality && targets.len() <= PAIRWISE && sources.len() <= PAIRWISE {
-            for t in targets {
+            for t in &targets {
                 let (a, b) = (t.atom, s.atom);
                 if implied.binary_search(&a).is_err()
                     && (is_fresh(a) || is_fresh(b))
@@ -198,6 +222,7 @@ fn implications(targets: &[Text], sources: &[Text], fresh: &[AtomId], out: &mut 
         }
         return;
     }
+    let targets: Vec<&Text> = targets.iter().filter(|t| t.bytes.len() <= LONG).collect();
     let automaton = AhoCorasick::builder()
         .match_kind(MatchKind::Standard)
         .kind(Some(AhoCorasickKind::ContiguousNFA))
@@ -209,7 +234,7 @@ fn implications(targets: &[Text], sources: &[Text], fresh: &[AtomId], out: &mut 
         // The longest first: what they imply in turn needs no clause of its own.
         found.sort_unstable_by_key(|t| (std::cmp::Reverse(targets[*t].bytes.len()), *t));
         found.dedup();
-        for t in found.into_iter().map(|t| &targets[t]).filter(|t| t.atom != s.atom).take(LONGEST) {
+        for t in found.into_iter().map(|t| targets[t]).filter(|t| t.atom != s.atom).take(LONGEST) {
             if is_fresh(s.atom) || is_fresh(t.atom) {
                 out.push(vec![(s.atom, false), (t.atom, true)]);
                 made += 1;
@@ -237,7 +262,8 @@ fn exclusions(list: &[Text], fresh: &[AtomId], out: &mut Vec<Vec<(AtomId, bool)>
                 continue;
             }
             let excluded = match (x.start && x.end, y.start && y.end) {
-                (true, true) => x.bytes != y.bytes,
+                // At most one equality holds; that is said for all of them together.
+                (true, true) => false,
                 (true, false) => !contains(&x.bytes, &y.bytes),
                 (false, true) => !contains(&y.bytes, &x.bytes),
                 _ => {
@@ -281,13 +307,6 @@ fn numbers(atoms: &Atoms, list: &[AtomId], out: &mut Vec<Vec<(AtomId, bool)>>) {
         let g = ge.partition_point(|x| x.0 <= *k);
         if let Some((_, g)) = g.checked_sub(1).and_then(|g| ge.get(g)) {
             out.push(vec![(*a, false), (*g, true)]);
-        }
-    }
-    if eq.len() <= PAIRWISE {
-        for (i, x) in eq.iter().enumerate() {
-            for y in &eq[i + 1..] {
-                out.push(vec![(x.1, false), (y.1, false)]);
-            }
         }
     }
 }

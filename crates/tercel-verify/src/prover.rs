@@ -25,6 +25,9 @@ pub(crate) enum Answer {
     Unknown(Unknown),
 }
 
+/// Models for which no event was found, before a question is given up.
+const MAX_DOUBTS: usize = 12;
+
 type Literals = Vec<(AtomId, bool)>;
 
 /// Decides formulas over the columns of one table. Lemmas that one question teaches help the next.
@@ -33,8 +36,10 @@ pub(crate) struct Prover {
     sat: Sat,
     atoms: Vec<Option<SatLit>>,
     nodes: HashMap<Node, SatLit>,
-    facts_seen: usize,
     lemmas: lemmas::Lemmas,
+    /// Of equalities with different values: "one of those so far holds".
+    one_of: HashMap<lemmas::OneOf, SatLit>,
+    grouped: usize,
     cache: HashMap<(VarId, Literals), Outcome>,
     /// Models whose event did not behave: errors of the prover, never shown.
     pub misbehaved: usize,
@@ -47,8 +52,9 @@ impl Prover {
             sat: Sat::default(),
             atoms: Vec::new(),
             nodes: HashMap::new(),
-            facts_seen: 0,
             lemmas: lemmas::Lemmas::default(),
+            one_of: HashMap::new(),
+            grouped: 0,
             cache: HashMap::new(),
             misbehaved: 0,
         }
@@ -118,15 +124,30 @@ impl Prover {
 
     /// Tells the solver what is known about atoms without any search.
     fn teach(&mut self) {
-        let mut clauses = self.builder.facts.split_off(self.facts_seen.min(self.builder.facts.len()));
-        self.facts_seen = self.builder.facts.len() + clauses.len();
+        let mut clauses = std::mem::take(&mut self.builder.facts);
         self.lemmas.learn(&self.builder.atoms, &mut clauses);
         for c in &clauses {
             let lits: Vec<SatLit> = c.iter().map(|(a, p)| self.lit(*a, *p)).collect();
             self.sat.clause(lits);
         }
-        self.builder.facts.clear();
-        self.facts_seen = 0;
+        for a in self.grouped..self.builder.atoms.list.len() {
+            let a = a as AtomId;
+            let Some(group) = lemmas::one_of(&self.builder.atoms, a) else { continue };
+            let x = self.atom_lit(a);
+            let any = match self.one_of.get(&group).copied() {
+                None => x,
+                Some(before) => {
+                    // A ladder: linear, where saying it of every pair would be quadratic.
+                    let any = self.sat.variable();
+                    self.sat.clause([!x, !before]);
+                    self.sat.clause([!x, any]);
+                    self.sat.clause([!before, any]);
+                    any
+                }
+            };
+            self.one_of.insert(group, any);
+        }
+        self.grouped = self.builder.atoms.list.len();
     }
 
     /// Whether the conjunction of the roots can be true, with the columns for which it is.
@@ -135,11 +156,28 @@ impl Prover {
             return Answer::Unsat;
         }
         let mut meter = Meter::new(budget);
+        // A conjunction of literals is its own implicant.
+        let literals: Option<Literals> = roots
+            .iter()
+            .map(|r| match self.builder.arena.kind(*r) {
+                NodeKind::Lit(a, p) => Some((*a, *p)),
+                _ => None,
+            })
+            .collect();
+        if let Some(mut l) = literals {
+            l.sort_unstable();
+            if let Checked::Row(row) = self.check(&l, &mut meter) {
+                return Answer::Sat(row);
+            }
+        }
         self.teach();
+        // What is known of many atoms takes a while to say, but only once.
+        meter.deadline = std::time::Instant::now() + budget.time;
         let mut assumptions: Vec<SatLit> = roots.iter().map(|r| self.encode(*r)).collect();
         // What is only "not decided" must not rule anything out for later questions.
         let mut guard: Option<SatLit> = None;
         let mut doubt: Option<Unknown> = None;
+        let mut doubts = 0;
         loop {
             if meter.steps == 0 {
                 return Answer::Unknown(Unknown::new("the budget of steps is used up"));
@@ -179,6 +217,14 @@ impl Prover {
                 Checked::Unknown(lits, why) => (lits, why),
             };
             doubt = Some(why);
+            // Other choices of the same kind mostly fail for the same reason.
+            doubts += 1;
+            if doubts > MAX_DOUBTS {
+                if let Some(g) = guard {
+                    self.sat.clause([!g]);
+                }
+                return Answer::Unknown(doubt.unwrap_or_else(|| Unknown::new("no values found")));
+            }
             let g = match guard {
                 Some(g) => g,
                 None => {

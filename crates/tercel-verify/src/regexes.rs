@@ -257,7 +257,24 @@ pub(crate) fn instances(pattern: &str) -> Vec<String> {
     out
 }
 
+/// Texts that the expression matches, with this text where its first group stands.
+pub(crate) fn around_group(pattern: &str, text: &str) -> Vec<String> {
+    let Some(hir) = parse(pattern) else { return Vec::new() };
+    (0..3)
+        .map(|variant| {
+            let mut s = String::new();
+            sample_with(&hir, variant, Some(text), &mut s);
+            s
+        })
+        .filter(|s| s.len() <= 8192)
+        .collect()
+}
+
 fn sample(h: &Hir, variant: usize, out: &mut String) {
+    sample_with(h, variant, None, out);
+}
+
+fn sample_with(h: &Hir, variant: usize, group: Option<&str>, out: &mut String) {
     if out.len() > 4096 {
         return;
     }
@@ -272,17 +289,20 @@ fn sample(h: &Hir, variant: usize, out: &mut String) {
             let ranges: Ranges = c.ranges().iter().map(|r| (r.start().into(), r.end().into())).collect();
             out.extend(pick(&ranges, variant));
         }
-        HirKind::Capture(c) => sample(&c.sub, variant, out),
-        HirKind::Concat(items) => items.iter().for_each(|i| sample(i, variant, out)),
+        HirKind::Capture(c) => match group {
+            Some(text) if c.index == 1 => out.push_str(text),
+            _ => sample_with(&c.sub, variant, group, out),
+        },
+        HirKind::Concat(items) => items.iter().for_each(|i| sample_with(i, variant, group, out)),
         HirKind::Alternation(items) => {
             if let Some(i) = items.get(variant % items.len().max(1)) {
-                sample(i, variant, out);
+                sample_with(i, variant, group, out);
             }
         }
         HirKind::Repetition(r) => {
             let extra = u32::from(variant >= 3 && r.max.is_none_or(|m| m > r.min));
             for _ in 0..(r.min + extra).min(4096) {
-                sample(&r.sub, variant, out);
+                sample_with(&r.sub, variant, group, out);
                 if out.len() > 4096 {
                     return;
                 }
