@@ -4,7 +4,7 @@ use crate::language::Language;
 use crate::text::RuleText;
 use std::sync::Arc;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Rel, RelKind, Severity};
-use tercel_sigma::CorrelationPlan;
+use tercel_sigma::Plan;
 
 /// How much a hit matters, in the author's opinion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,7 +130,7 @@ pub struct Detection {
     pub rel: Option<Rel>,
     /// How it fires, if it is a correlation: see [`crate::link`] for what the indexes in it mean. Gone when
     /// it does not run.
-    pub correlation: Option<CorrelationPlan>,
+    pub correlation: Option<Plan>,
     /// Whether its hits (or firings) are reported: not those of a rule that is only there for
     /// correlations, and a filter has none.
     pub reported: bool,
@@ -142,7 +142,7 @@ pub struct Detection {
     /// The filters that narrow it.
     pub(crate) filters: Vec<Arc<tercel_sigma::Document>>,
     /// What linking settled [`Detection::correlation`] to be.
-    pub(crate) plan: Option<CorrelationPlan>,
+    pub(crate) plan: Option<Plan>,
     /// The diagnostics of before linking.
     pub(crate) parsed: Option<Vec<Diagnostic>>,
     /// The diagnostics of before the first compilation.

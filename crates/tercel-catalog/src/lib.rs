@@ -26,6 +26,6 @@ pub use lint::{Finding, LintOptions, lint, syntax_findings};
 pub use load::{LoadOptions, Loaded, load};
 pub use reach::Evidence;
 pub use source::{MAX_RULE_BYTES, Problem};
-pub use tercel_sigma::CorrelationPlan;
+pub use tercel_sigma::Plan;
 pub use tercel_sigma::pipeline::{Pipeline, Pipelines, parse as parse_pipeline};
 pub use text::RuleText;

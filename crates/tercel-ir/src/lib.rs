@@ -6,6 +6,7 @@
 //! plans, the verifier into formulas. Neither sees syntax.
 
 pub mod catalog;
+pub mod correlation;
 pub mod diag;
 pub mod expr;
 pub mod function;

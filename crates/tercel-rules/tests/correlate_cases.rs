@@ -22,13 +22,9 @@ use std::fmt::Write;
 use std::path::Path;
 use tercel_ir::time::TICKS_PER_SECOND;
 use tercel_ir::{Catalog, Diagnostic, Rel, RelKind, Schema, Span, StoredFunction, Value};
-use tercel_rules::correlate::{
-    self, Comparison, Correlator, Fire, Hit, Key, Kind, Lateness, Limits, Outcome, Plan, RuleExpr, RuleRef,
-    Target, Trigger, oracle,
-};
+use tercel_rules::correlate::{self, Correlator, Fire, Hit, Lateness, Limits, Outcome, Plan, Target, oracle};
 use tercel_rules::explain::{Event, explain};
 use tercel_sigma::Document;
-use tercel_sigma::ast;
 use tercel_sigma::correlation as sigma;
 use tercel_sigma::yaml::{self, Node, read};
 
@@ -51,65 +47,6 @@ impl Catalog for World {
     }
 }
 
-/// The same plan in the words of the correlator.
-fn plan(p: &sigma::CorrelationPlan) -> Plan {
-    let comparison = |c: ast::Comparison| match c {
-        ast::Comparison::Lt => Comparison::Lt,
-        ast::Comparison::Lte => Comparison::Lte,
-        ast::Comparison::Gt => Comparison::Gt,
-        ast::Comparison::Gte => Comparison::Gte,
-        ast::Comparison::Eq => Comparison::Eq,
-        ast::Comparison::Neq => Comparison::Neq,
-    };
-    fn expression(e: &sigma::RuleExpr) -> RuleExpr {
-        use sigma::RuleExpr as E;
-        match e {
-            E::Rule(i) => RuleExpr::Rule(*i),
-            E::Not(e) => RuleExpr::Not(Box::new(expression(e))),
-            E::And(v) => RuleExpr::And(v.iter().map(expression).collect()),
-            E::Or(v) => RuleExpr::Or(v.iter().map(expression).collect()),
-            E::AtLeast(n, of) => RuleExpr::AtLeast(*n, of.clone()),
-        }
-    }
-    let keys = |k: &[sigma::GroupKey]| {
-        k.iter().map(|k| Key { name: k.name.clone(), fields: k.fields.clone() }).collect()
-    };
-    Plan {
-        kind: match p.kind {
-            sigma::CorrelationKind::EventCount => Kind::EventCount,
-            sigma::CorrelationKind::ValueCount => Kind::ValueCount,
-            sigma::CorrelationKind::Temporal => Kind::Temporal,
-            sigma::CorrelationKind::TemporalOrdered => Kind::TemporalOrdered,
-            sigma::CorrelationKind::Sum => Kind::Sum,
-            sigma::CorrelationKind::Avg => Kind::Avg,
-            sigma::CorrelationKind::Percentile(p) => Kind::Percentile(p),
-            sigma::CorrelationKind::Min => Kind::Min,
-            sigma::CorrelationKind::Max => Kind::Max,
-        },
-        rules: p
-            .rules
-            .iter()
-            .map(|r| RuleRef {
-                name: r.name.clone(),
-                target: match r.target {
-                    sigma::Target::Rule(i) => Target::Rule(i),
-                    sigma::Target::Own => Target::Own,
-                },
-            })
-            .collect(),
-        group_by: keys(&p.group_by),
-        timespan: if p.timespan == sigma::UNBOUNDED { correlate::UNBOUNDED } else { p.timespan },
-        condition: match &p.condition {
-            sigma::Trigger::Compare(all) => {
-                Trigger::Compare(all.iter().map(|(c, n)| (comparison(*c), *n)).collect())
-            }
-            sigma::Trigger::Expression(e) => Trigger::Expression(expression(e)),
-        },
-        fields: keys(&p.fields),
-        generate: p.generate,
-    }
-}
-
 /// The rules of a file, ready to run.
 struct Rules {
     names: Vec<String>,
@@ -127,7 +64,7 @@ impl Rules {
         let mut plans = Vec::new();
         for (i, r) in sigma::resolve(&entries).into_iter().enumerate() {
             assert!(!r.found.has_errors(), "{:?}", r.found);
-            plans.extend(r.plan.map(|p| (i, plan(&p))));
+            plans.extend(r.plan.map(|p| (i, p)));
         }
         let relations = file
             .documents

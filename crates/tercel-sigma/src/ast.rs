@@ -6,6 +6,7 @@
 use crate::condition::Condition;
 use crate::yaml::Node;
 use tercel_ir::Span;
+pub use tercel_ir::correlation::Comparison;
 
 /// A thing and the place of the text that it came from. Equality looks at the thing only.
 #[derive(Clone, Copy, Debug, Default)]
@@ -465,38 +466,6 @@ named! {
         ValueMin = "value_min",
         /// Greatest value of a field (not in the specification, but in use).
         ValueMax = "value_max",
-    }
-}
-
-named! {
-    /// Comparison with a number.
-    Comparison {
-        /// Less.
-        Lt = "lt",
-        /// Less or equal.
-        Lte = "lte",
-        /// Greater.
-        Gt = "gt",
-        /// Greater or equal.
-        Gte = "gte",
-        /// Equal.
-        Eq = "eq",
-        /// Not equal.
-        Neq = "neq",
-    }
-}
-
-impl Comparison {
-    /// Whether it holds between two numbers.
-    pub fn holds(self, x: f64, y: f64) -> bool {
-        match self {
-            Comparison::Lt => x < y,
-            Comparison::Lte => x <= y,
-            Comparison::Gt => x > y,
-            Comparison::Gte => x >= y,
-            Comparison::Eq => x == y,
-            Comparison::Neq => x != y,
-        }
     }
 }
 

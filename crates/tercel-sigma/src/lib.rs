@@ -21,7 +21,7 @@ mod sink;
 pub mod yaml;
 
 pub use ast::{Document, File, Rule};
-pub use correlation::CorrelationPlan;
+pub use correlation::Plan;
 pub use lint::lint;
 pub use lower::{Options, check_filter, lower, lower_document, lower_filtered};
 pub use metadata::{Level, Metadata};

@@ -5,12 +5,12 @@
 //! are linked. Taking the oldest away is popping the front, whichever group it belongs to. A hit thus costs
 //! constant time beside what its kind keeps, however large its group is.
 
-use super::plan::{Plan, UNBOUNDED};
 use super::store::Store;
 use super::{Contribution, Counts, Outcome};
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
+use tercel_ir::correlation::{Plan, UNBOUNDED};
 
 /// A hit on its way into a correlation.
 pub(super) struct Input {
@@ -105,7 +105,7 @@ pub(super) struct Found {
 
 pub(super) struct Live {
     timespan: i64,
-    condition: super::plan::Trigger,
+    condition: tercel_ir::correlation::Trigger,
     temporal: bool,
     waits: bool,
     carries: bool,

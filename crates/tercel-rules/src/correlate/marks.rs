@@ -7,7 +7,7 @@
 //!   can have begun. A hit of the next rule lengthens the best chain of the prefix before, so a hit costs
 //!   a few comparisons whatever the number of hits in the window.
 
-use super::plan::{Kind, Plan, RuleExpr, Trigger};
+use tercel_ir::correlation::{Kind, Plan, RuleExpr, Trigger};
 
 /// Most rules of an ordered correlation whose condition is not "all of them".
 const MAX_ORDERED: usize = 64;

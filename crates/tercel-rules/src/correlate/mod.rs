@@ -79,7 +79,6 @@ mod live;
 mod marks;
 mod network;
 pub mod oracle;
-mod plan;
 mod run;
 mod store;
 mod sums;
@@ -87,8 +86,10 @@ mod text;
 mod treap;
 
 pub use network::Refused;
-pub use plan::{Comparison, Key, Kind, Plan, RuleExpr, RuleRef, Target, Trigger, UNBOUNDED};
 pub use run::Correlator;
+pub use tercel_ir::correlation::{
+    Comparison, Key, Kind, Plan, RuleExpr, RuleRef, Target, Trigger, UNBOUNDED,
+};
 
 /// An event that a rule of the run matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Which correlation is fed by what, and in which order they are to be evaluated.
 
-use super::plan::{Kind, Plan, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use tercel_ir::correlation::{Kind, Plan, Target};
 
 /// A plan that cannot run, and why. The others run.
 #[derive(Clone, Debug, PartialEq, Eq)]

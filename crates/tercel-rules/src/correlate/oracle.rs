@@ -2,9 +2,9 @@
 //!
 //! It shares the plans with the streaming core and nothing else. Tests hold the core to it.
 
-use super::plan::{Key, Kind, Plan, RuleExpr, Target, Trigger, UNBOUNDED};
 use std::collections::{BTreeMap, BTreeSet};
 use tercel_ir::Value;
+use tercel_ir::correlation::{Key, Kind, Plan, RuleExpr, Target, Trigger, UNBOUNDED};
 
 /// An event that a rule matches, with all its fields.
 #[derive(Clone, Debug)]

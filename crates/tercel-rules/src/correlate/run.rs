@@ -2,11 +2,11 @@
 
 use super::live::{Input, Live, Run};
 use super::network::{From, Network, Node};
-use super::plan::Plan;
 use super::{Counts, Fire, Full, Hit, Lateness, Limits, Outcome, Refused, Stats, text};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use tercel_ir::Value;
+use tercel_ir::correlation::Plan;
 
 /// Steps after which all correlations forget what is too old.
 const SWEEP: u64 = 4096;

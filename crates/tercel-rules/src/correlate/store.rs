@@ -1,11 +1,11 @@
 //! What a kind of correlation keeps of each of its groups, laid out flat by the index of the group.
 
 use super::marks::Marks;
-use super::plan::{Kind, Plan};
 use super::sums::Sum;
 use super::treap::{NIL, Treap};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use std::hash::BuildHasher;
+use tercel_ir::correlation::{Kind, Plan};
 
 /// Texts with numbers, counted, so that a text nobody has any more is forgotten.
 #[derive(Default)]

@@ -1,13 +1,13 @@
 //! Aggregations of before Sigma 2 (`selection | count(User) by Host > 5`) as the correlations that
 //! replaced them.
 
-use super::{CorrelationKind, CorrelationPlan, GroupKey, RuleRef, Target, Trigger, UNBOUNDED};
+use super::{Key, Kind, Plan, RuleRef, Target, Trigger, UNBOUNDED};
 use crate::ast::{Rule, Text, Timespan};
 use crate::condition::Aggregation;
 use tercel_ir::{Diagnostic, Diagnostics};
 
 /// The plan of a rule whose condition has an aggregation, over the rule's own matches.
-pub(super) fn plan(rule: &Rule, found: &mut Diagnostics) -> Option<CorrelationPlan> {
+pub(super) fn plan(rule: &Rule, found: &mut Diagnostics) -> Option<Plan> {
     let d = &rule.detection;
     let aggregation = d.conditions.iter().find_map(|c| c.aggregation.as_ref())?;
     let fail = |found: &mut Diagnostics, message: String| {
@@ -34,12 +34,12 @@ pub(super) fn plan(rule: &Rule, found: &mut Diagnostics) -> Option<CorrelationPl
         }
     };
     let kind = match (function.node.as_str(), field) {
-        ("count", None) => CorrelationKind::EventCount,
-        ("count", Some(_)) => CorrelationKind::ValueCount,
-        ("sum", Some(_)) => CorrelationKind::Sum,
-        ("avg", Some(_)) => CorrelationKind::Avg,
-        ("min", Some(_)) => CorrelationKind::Min,
-        ("max", Some(_)) => CorrelationKind::Max,
+        ("count", None) => Kind::EventCount,
+        ("count", Some(_)) => Kind::ValueCount,
+        ("sum", Some(_)) => Kind::Sum,
+        ("avg", Some(_)) => Kind::Avg,
+        ("min", Some(_)) => Kind::Min,
+        ("max", Some(_)) => Kind::Max,
         (name, _) => return fail(found, format!("`{name}()` without a field")),
     };
     let timespan = match &d.timeframe {
@@ -68,9 +68,9 @@ pub(super) fn plan(rule: &Rule, found: &mut Diagnostics) -> Option<CorrelationPl
         .meaning(within)
         .help("write a correlation rule, which other engines take too"),
     );
-    let key = |t: &Text| GroupKey { name: t.node.clone(), fields: vec![t.node.clone()] };
+    let key = |t: &Text| Key { name: t.node.clone(), fields: vec![t.node.clone()] };
     let name = rule.meta.name.as_ref().or(rule.meta.id.as_ref()).or(rule.meta.title.as_ref());
-    Some(CorrelationPlan {
+    Some(Plan {
         kind,
         rules: vec![RuleRef { name: name.map_or_else(String::new, |t| t.node.clone()), target: Target::Own }],
         group_by: by.iter().map(key).collect(),

@@ -1,6 +1,6 @@
 //! From the references of correlations (ids and names, in any file of a run) to plans.
 
-use super::{CorrelationKind, CorrelationPlan, GroupKey, RuleExpr, RuleRef, Target, Trigger, legacy};
+use super::{Key, Kind, Plan, RuleExpr, RuleRef, Target, Trigger, legacy};
 use crate::ast::{
     Alias, Comparison, CorrelationCondition, CorrelationRule, CorrelationType, Document, Spanned, Text,
 };
@@ -28,7 +28,7 @@ pub struct Entry<'d> {
 #[derive(Clone, Debug, Default)]
 pub struct Resolution {
     /// Of a correlation, or of a rule with an old aggregation, unless there are errors.
-    pub plan: Option<CorrelationPlan>,
+    pub plan: Option<Plan>,
     /// What is to be said, with places in the text of the document.
     pub found: Diagnostics,
 }
@@ -114,7 +114,7 @@ impl<'r> Resolver<'r> {
         self.found.push(Diagnostic::error(code, message).at(at).meaning("the rule does not run"));
     }
 
-    fn plan(mut self, edges: &mut Vec<(usize, Span)>) -> Option<CorrelationPlan> {
+    fn plan(mut self, edges: &mut Vec<(usize, Span)>) -> Option<Plan> {
         let c = &self.rule.correlation;
         for r in &c.rules {
             self.reference(r);
@@ -127,7 +127,7 @@ impl<'r> Resolver<'r> {
         if self.found.has_errors() || self.refs.is_empty() {
             return None;
         }
-        Some(CorrelationPlan {
+        Some(Plan {
             kind,
             rules: self
                 .refs
@@ -182,29 +182,27 @@ impl<'r> Resolver<'r> {
         }
     }
 
-    fn kind(&mut self) -> Option<CorrelationKind> {
+    fn kind(&mut self) -> Option<Kind> {
         let c = &self.rule.correlation;
         Some(match c.kind?.node {
-            CorrelationType::EventCount => CorrelationKind::EventCount,
-            CorrelationType::ValueCount => CorrelationKind::ValueCount,
-            CorrelationType::Temporal => CorrelationKind::Temporal,
-            CorrelationType::TemporalOrdered => CorrelationKind::TemporalOrdered,
-            CorrelationType::ValueSum => CorrelationKind::Sum,
-            CorrelationType::ValueAvg => CorrelationKind::Avg,
-            CorrelationType::ValueMedian => CorrelationKind::Percentile(50.0),
-            CorrelationType::ValueMin => CorrelationKind::Min,
-            CorrelationType::ValueMax => CorrelationKind::Max,
+            CorrelationType::EventCount => Kind::EventCount,
+            CorrelationType::ValueCount => Kind::ValueCount,
+            CorrelationType::Temporal => Kind::Temporal,
+            CorrelationType::TemporalOrdered => Kind::TemporalOrdered,
+            CorrelationType::ValueSum => Kind::Sum,
+            CorrelationType::ValueAvg => Kind::Avg,
+            CorrelationType::ValueMedian => Kind::Percentile(50.0),
+            CorrelationType::ValueMin => Kind::Min,
+            CorrelationType::ValueMax => Kind::Max,
             CorrelationType::ValuePercentile => match c.condition.as_ref().map(|c| &c.node) {
-                Some(CorrelationCondition::Compare { percentile: Some(p), .. }) => {
-                    CorrelationKind::Percentile(p.node)
-                }
+                Some(CorrelationCondition::Compare { percentile: Some(p), .. }) => Kind::Percentile(p.node),
                 _ => return None,
             },
         })
     }
 
     /// A field or alias, as each rule calls it.
-    fn key(&mut self, name: &Text) -> GroupKey {
+    fn key(&mut self, name: &Text) -> Key {
         let alias = self.rule.correlation.aliases.iter().find(|a| a.name.node == name.node);
         let refs = self.refs.clone();
         let fields = refs.iter().map(|(text, i)| match alias {
@@ -228,7 +226,7 @@ impl<'r> Resolver<'r> {
             },
         });
         let fields = fields.collect();
-        GroupKey { name: name.node.clone(), fields }
+        Key { name: name.node.clone(), fields }
     }
 
     /// The field of a rule: as the correlation calls the rule, or by its other name.
@@ -274,9 +272,9 @@ impl<'r> Resolver<'r> {
         }
     }
 
-    fn condition(&mut self, kind: CorrelationKind) -> Option<(Trigger, Vec<GroupKey>)> {
+    fn condition(&mut self, kind: Kind) -> Option<(Trigger, Vec<Key>)> {
         let rules = self.refs.len();
-        let temporal = matches!(kind, CorrelationKind::Temporal | CorrelationKind::TemporalOrdered);
+        let temporal = matches!(kind, Kind::Temporal | Kind::TemporalOrdered);
         match &self.rule.correlation.condition {
             None if temporal => Some((Trigger::Compare(vec![(Comparison::Gte, rules as f64)]), Vec::new())),
             None => None,
@@ -284,14 +282,8 @@ impl<'r> Resolver<'r> {
                 let trigger = Trigger::Compare(comparisons.iter().map(|(c, n)| (c.node, n.node)).collect());
                 // A count is a whole number and at least 1 when it is looked at.
                 let most = if temporal { rules as f64 } else { f64::MAX };
-                if !matches!(
-                    kind,
-                    CorrelationKind::Sum
-                        | CorrelationKind::Avg
-                        | CorrelationKind::Percentile(_)
-                        | CorrelationKind::Min
-                        | CorrelationKind::Max
-                ) && !reachable(&trigger, most)
+                if !matches!(kind, Kind::Sum | Kind::Avg | Kind::Percentile(_) | Kind::Min | Kind::Max)
+                    && !reachable(&trigger, most)
                 {
                     self.found.push(
                         Diagnostic::warning("constant-condition", "no count satisfies this condition")
@@ -299,13 +291,13 @@ impl<'r> Resolver<'r> {
                             .meaning("the correlation never fires"),
                     );
                 }
-                let uses = !temporal && kind != CorrelationKind::EventCount;
+                let uses = !temporal && kind != Kind::EventCount;
                 let fields = if uses { fields.iter().map(|f| self.key(f)).collect() } else { Vec::new() };
                 Some((trigger, fields))
             }
             Some(Spanned { node: CorrelationCondition::Expression(c), .. }) => {
                 let e = self.expression(&c.expr)?;
-                if e.holds(&|_| false) {
+                if e.holds(&|_, _| false) {
                     self.found.push(
                         Diagnostic::warning(
                             "constant-condition",
@@ -378,7 +370,7 @@ impl<'r> Resolver<'r> {
 fn reachable(trigger: &Trigger, most: f64) -> bool {
     let Trigger::Compare(all) = trigger else { return true };
     let around = all.iter().flat_map(|(_, y)| [y.floor() - 1.0, y.floor(), y.ceil(), y.ceil() + 1.0]);
-    around.chain([1.0, most]).any(|n| (1.0..=most).contains(&n) && trigger.holds(n) == Some(true))
+    around.chain([1.0, most]).any(|n| (1.0..=most).contains(&n) && trigger.holds(n))
 }
 
 /// Correlations that stand on each other.

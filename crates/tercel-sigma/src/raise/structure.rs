@@ -329,6 +329,6 @@ fn exclusion(e: &Expr) -> Option<Expr> {
         return Some(inner.clone());
     }
     let ExprKind::Or(items) = &e.kind else { return None };
-    let inner: Option<Vec<Expr>> = items.iter().map(|i| exclusion(i)).collect();
+    let inner: Option<Vec<Expr>> = items.iter().map(exclusion).collect();
     Some(Expr::and(inner?, Span::default()))
 }

@@ -20,11 +20,8 @@ pub struct Correlations {
 impl Correlations {
     /// Of all detections that are correlations. What comes second are those that cannot run.
     pub fn new(detections: &[Detection]) -> (Correlations, Vec<Refused>) {
-        let plans = detections
-            .iter()
-            .enumerate()
-            .filter_map(|(i, d)| Some((i, plan(d.correlation.as_ref()?))))
-            .collect();
+        let plans =
+            detections.iter().enumerate().filter_map(|(i, d)| Some((i, d.correlation.clone()?))).collect();
         let (correlator, refused) = Correlator::new(plans, Limits::default());
         (Correlations { correlator, places: Vec::new(), last: None }, refused)
     }
@@ -130,7 +127,7 @@ impl Correlations {
 
     /// Whether a rule that a correlation refers to is a correlation too: its firings have no one event.
     fn is_correlation(&self, rule: usize, of: usize, detections: &[Detection]) -> bool {
-        use tercel_sigma::correlation::Target;
+        use tercel_rules::correlate::Target;
         let target = detections.get(rule).and_then(|d| Some(d.correlation.as_ref()?.rules.get(of)?.target));
         matches!(target, Some(Target::Rule(i)) if detections.get(i).is_some_and(|d| d.correlation.is_some()))
     }
@@ -156,69 +153,16 @@ impl Correlations {
                     d.title, counts.keyless
                 ));
             }
+            if counts.refused > 0 {
+                out.push(format!(
+                    "{}: {} hits did not fit into memory and do not count",
+                    d.title, counts.refused
+                ));
+            }
             if counts.valueless > 0 {
                 out.push(format!("{}: {} hits have no value to reckon with", d.title, counts.valueless));
             }
         }
         out
-    }
-}
-
-/// The plan as the correlator takes it.
-fn plan(p: &tercel_sigma::CorrelationPlan) -> tercel_rules::correlate::Plan {
-    use tercel_rules::correlate as to;
-    use tercel_sigma::ast::Comparison as C;
-    use tercel_sigma::correlation as from;
-    fn expr(e: &from::RuleExpr) -> to::RuleExpr {
-        match e {
-            from::RuleExpr::Rule(i) => to::RuleExpr::Rule(*i),
-            from::RuleExpr::Not(e) => to::RuleExpr::Not(Box::new(expr(e))),
-            from::RuleExpr::And(v) => to::RuleExpr::And(v.iter().map(expr).collect()),
-            from::RuleExpr::Or(v) => to::RuleExpr::Or(v.iter().map(expr).collect()),
-            from::RuleExpr::AtLeast(n, of) => to::RuleExpr::AtLeast(*n, of.clone()),
-        }
-    }
-    let comparison = |c: C| match c {
-        C::Lt => to::Comparison::Lt,
-        C::Lte => to::Comparison::Lte,
-        C::Gt => to::Comparison::Gt,
-        C::Gte => to::Comparison::Gte,
-        C::Eq => to::Comparison::Eq,
-        C::Neq => to::Comparison::Neq,
-    };
-    let key = |k: &from::GroupKey| to::Key { name: k.name.clone(), fields: k.fields.clone() };
-    to::Plan {
-        kind: match p.kind {
-            from::CorrelationKind::EventCount => to::Kind::EventCount,
-            from::CorrelationKind::ValueCount => to::Kind::ValueCount,
-            from::CorrelationKind::Temporal => to::Kind::Temporal,
-            from::CorrelationKind::TemporalOrdered => to::Kind::TemporalOrdered,
-            from::CorrelationKind::Sum => to::Kind::Sum,
-            from::CorrelationKind::Avg => to::Kind::Avg,
-            from::CorrelationKind::Percentile(x) => to::Kind::Percentile(x),
-            from::CorrelationKind::Min => to::Kind::Min,
-            from::CorrelationKind::Max => to::Kind::Max,
-        },
-        rules: p
-            .rules
-            .iter()
-            .map(|r| to::RuleRef {
-                name: r.name.clone(),
-                target: match r.target {
-                    from::Target::Rule(i) => to::Target::Rule(i),
-                    from::Target::Own => to::Target::Own,
-                },
-            })
-            .collect(),
-        group_by: p.group_by.iter().map(key).collect(),
-        timespan: p.timespan,
-        condition: match &p.condition {
-            from::Trigger::Compare(all) => {
-                to::Trigger::Compare(all.iter().map(|(c, x)| (comparison(*c), *x)).collect())
-            }
-            from::Trigger::Expression(e) => to::Trigger::Expression(expr(e)),
-        },
-        fields: p.fields.iter().map(key).collect(),
-        generate: p.generate,
     }
 }

@@ -102,6 +102,12 @@ impl LayoutSink for Watch {
         Some(self.inner.len() - 1)
     }
 
+    fn forget_layouts(&mut self) {
+        self.layouts.clear();
+        self.inner.clear();
+        self.matcher.forget_layouts();
+    }
+
     fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()> {
         self.note_kind(layout, event);
         let (from, until) = self.range;
