@@ -667,6 +667,10 @@ fn hashes(t: &Test, parts: &[Expr]) -> Option<Expr> {
     if t.kind() != "contains" {
         return None;
     }
+    let list = |p: &Expr| matches!(p.as_literal(), Some(Value::Str(s)) if s.ends_with("SHA256="));
+    if !parts.iter().any(list) {
+        return None;
+    }
     let (label, value) = labelled(t.needle)?;
     for pair in parts.windows(2) {
         let Some(Value::Str(before)) = pair[0].as_literal() else { continue };

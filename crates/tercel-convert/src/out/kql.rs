@@ -30,11 +30,14 @@ pub(super) fn make(
     let windows = hub.source.product.as_deref() == Some("windows");
     let (flat, to) = match vocabulary {
         Vocabulary::Defender => {
-            let own = tables.iter().find(|t| t.starts_with("Device")).map(|t| flatten(&hub.rel, Some(t)));
-            let flat = match own {
-                Some(f) => Some(f?),
-                None if windows => bridge::find("defender", category, catalog),
-                None => None,
+            // A bridge is made for reading; the catalog's views are for running.
+            let bridge = if windows { bridge::find("defender", category, catalog) } else { None };
+            let flat = match bridge {
+                Some(f) => Some(f),
+                None => {
+                    let own = tables.iter().find(|t| t.starts_with("Device"));
+                    own.map(|t| flatten(&hub.rel, Some(t))).transpose()?
+                }
             };
             (flat.ok_or_else(|| named("Defender"))?, "Defender")
         }
