@@ -113,7 +113,7 @@ fn nets(e: &Expr, f: &mut impl FnMut(&str)) {
     if let ExprKind::Literal(v) = &e.kind {
         match v {
             tercel_ir::Value::Dynamic(serde_json::Value::Array(items)) => {
-                items.iter().filter_map(|i| i.as_str()).for_each(|s| f(s));
+                items.iter().filter_map(|i| i.as_str()).for_each(&mut *f);
             }
             v => f(&v.text()),
         }

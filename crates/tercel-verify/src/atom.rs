@@ -160,6 +160,36 @@ impl Atoms {
             }
         }
     }
+    /// Truth of many atoms for one event, in order. Neighbours of one variable share its value.
+    pub(crate) fn truths(
+        &self,
+        list: impl Iterator<Item = AtomId>,
+        row: &dyn Fn(&str) -> Value,
+        mut each: impl FnMut(AtomId, bool),
+    ) {
+        let mut last: Option<(VarId, Value, String, String)> = None;
+        for a in list {
+            let atom = self.atom(a);
+            if let Test::Opaque { .. } = atom.test {
+                each(a, self.holds_of_event(a, row));
+                continue;
+            }
+            if last.as_ref().is_none_or(|l| l.0 != atom.var) {
+                let value = self.vars[atom.var as usize].expr.eval(row, &Context::default());
+                let image = value.text().into_owned();
+                let folded = fold(&image);
+                last = Some((atom.var, value, image, folded));
+            }
+            let Some((_, value, image, folded)) = &last else { continue };
+            each(
+                a,
+                match &atom.test {
+                    Test::Text(l, t) if l.is_identity() => t.holds(image, folded, atom.regex.as_ref()),
+                    t => t.holds(value, atom.regex.as_ref()),
+                },
+            );
+        }
+    }
     /// The expression of an opaque atom.
     pub(crate) fn expr(&self, a: AtomId) -> Option<&Expr> {
         self.atom(a).expr.as_ref()

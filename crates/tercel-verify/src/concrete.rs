@@ -97,7 +97,11 @@ fn broken(atoms: &Atoms, loose: &[(AtomId, bool)], row: &Row) -> Option<(AtomId,
 }
 
 fn count_broken(atoms: &Atoms, loose: &[(AtomId, bool)], row: &Row) -> usize {
-    loose.iter().filter(|(a, p)| atoms.holds_of_event(*a, &look(row)) != *p).count()
+    let mut wanted = loose.iter().map(|l| l.1);
+    let mut count = 0;
+    atoms
+        .truths(loose.iter().map(|l| l.0), &look(row), |_, t| count += usize::from(wanted.next() != Some(t)));
+    count
 }
 
 /// The column's own literals hold of a value.

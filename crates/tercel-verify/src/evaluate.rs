@@ -38,7 +38,11 @@ impl Memo {
 impl Truths {
     pub(crate) fn of(atoms: &Atoms, row: &Row) -> Truths {
         let look = |n: &str| row.get(n).cloned().unwrap_or_default();
-        Truths { atoms: (0..atoms.list.len()).map(|a| atoms.holds_of_event(a as AtomId, &look)).collect() }
+        let mut truths = vec![false; atoms.list.len()];
+        for v in &atoms.vars {
+            atoms.truths(v.atoms.iter().copied(), &look, |a, t| truths[a as usize] = t);
+        }
+        Truths { atoms: truths }
     }
     /// The same event with another text in one column; gives back what was changed.
     pub(crate) fn put(&mut self, atoms: &Atoms, tests: &ColumnTests, text: &str) -> Vec<(AtomId, bool)> {

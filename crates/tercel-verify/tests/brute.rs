@@ -148,10 +148,8 @@ fn mutate(e: &mut Expr, r: &mut Random) {
     match &mut e.kind {
         ExprKind::And(v) if r.below(2) == 0 => e.kind = ExprKind::Or(std::mem::take(v)),
         ExprKind::Or(v) if r.below(2) == 0 => e.kind = ExprKind::And(std::mem::take(v)),
-        ExprKind::And(v) | ExprKind::Or(v) => {
-            if v.len() > 1 {
-                v.remove(r.below(v.len()));
-            }
+        ExprKind::And(v) | ExprKind::Or(v) if v.len() > 1 => {
+            v.remove(r.below(v.len()));
         }
         ExprKind::Not(x) => {
             let x = x.as_ref().clone();

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use tercel_ir::function::fold;
 use tercel_ir::{Domain, Expr, ExprKind, Function, Name, Type};
 
+/// What a function does to how its argument is seen; `None` where no lens shows it.
+type Change = Box<dyn Fn(Lens) -> Option<Lens>>;
+
 impl Builder {
     pub(super) fn column(&mut self, name: &Name, ty: Type) -> VarId {
         let key = format!("[{name}]");
@@ -80,7 +83,7 @@ impl Builder {
     /// Texts that a lens shows.
     fn seen_through(&mut self, f: &Function, args: &[Expr]) -> Result<Option<Term>, Unknown> {
         let text = |t: Type| matches!(t, Type::String | Type::Guid | Type::Dynamic);
-        let (inner, change): (&Expr, Box<dyn Fn(Lens) -> Option<Lens>>) = match (f.name, args) {
+        let (inner, change): (&Expr, Change) = match (f.name, args) {
             ("tolower", [x]) => (x, Box::new(|l: Lens| Some(l.mapped(CaseMap::Lower)))),
             ("toupper", [x]) => (x, Box::new(|l: Lens| Some(l.mapped(CaseMap::Upper)))),
             ("basename", [x]) => (x, Box::new(Lens::based)),

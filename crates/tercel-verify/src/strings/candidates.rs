@@ -102,7 +102,7 @@ pub(crate) fn candidates(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)])
                 let joined = |parts: &[&str]| {
                     let mut s = String::new();
                     for p in parts.iter().filter(|p| !p.is_empty()) {
-                        if !s.is_empty() && !(s.ends_with('\\') || p.starts_with('\\')) {
+                        if !(s.is_empty() || s.ends_with('\\') || p.starts_with('\\')) {
                             s.push_str(separator);
                         }
                         s.push_str(p);
