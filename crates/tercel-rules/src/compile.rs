@@ -9,6 +9,7 @@ use crate::pattern::Test;
 use hashbrown::HashTable;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::Arc;
 use tercel_ir::function::Context;
 use tercel_ir::{Expr, ExprKind, Name, Schema, Type, Value};
@@ -65,8 +66,8 @@ pub(crate) struct Compiler {
     known: HashTable<u32>,
     hasher: hashbrown::DefaultHashBuilder,
     pub(crate) views: Views,
-    pub(crate) scans: Vec<(Name, Schema, Arc<Env>)>,
-    pub(crate) same: Arc<Env>,
+    pub(crate) scans: Vec<(Name, Schema, Rc<Env>)>,
+    pub(crate) same: Rc<Env>,
 }
 
 impl Compiler {
@@ -87,7 +88,7 @@ impl Compiler {
             hasher: hashbrown::DefaultHashBuilder::default(),
             views: Views::default(),
             scans: Vec::new(),
-            same: Arc::new(Env::same()),
+            same: Rc::new(Env::same()),
         };
         for name in ["$time", "$source", "$record", "$event"] {
             c.columns.push(name.into());

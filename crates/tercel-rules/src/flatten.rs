@@ -10,6 +10,7 @@ use crate::formula;
 use crate::hash::FastMap;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use tercel_ir::{Expr, ExprKind, Name, Rel, RelKind, Schema, Span, Type, Value};
 
@@ -57,9 +58,9 @@ enum EnvKind {
     /// Expressions are native already.
     Same,
     /// New columns over those of another environment, which shine through if it is given.
-    Columns { columns: HashMap<Name, Arc<Native>>, below: Option<Arc<Env>> },
+    Columns { columns: HashMap<Name, Arc<Native>>, below: Option<Rc<Env>> },
     /// Only these of another environment.
-    Only { names: Vec<Name>, below: Arc<Env> },
+    Only { names: Vec<Name>, below: Rc<Env> },
 }
 
 fn hidden_type(name: &str) -> Option<Type> {
@@ -92,8 +93,8 @@ fn as_type(n: Arc<Native>, ty: Type) -> Arc<Native> {
 }
 
 impl Env {
-    fn of(kind: EnvKind) -> Arc<Env> {
-        Arc::new(Env { kind, resolved: RefCell::default() })
+    fn of(kind: EnvKind) -> Rc<Env> {
+        Rc::new(Env { kind, resolved: RefCell::default() })
     }
 
     pub(crate) fn same() -> Env {
@@ -135,20 +136,20 @@ pub(crate) struct Branch {
     /// When an event of the table gives a row.
     pub(crate) formula: u32,
     /// The columns of the row.
-    pub(crate) env: Arc<Env>,
+    pub(crate) env: Rc<Env>,
 }
 
 /// The flattened views of one compilation, by the address of their shared bodies.
 #[derive(Default)]
 pub(crate) struct Views {
-    by_body: HashMap<usize, Result<Arc<Vec<Branch>>, NotHere>>,
+    by_body: HashMap<usize, Result<Rc<Vec<Branch>>, NotHere>>,
     /// Keeps the addresses taken.
     held: Vec<Arc<Rel>>,
 }
 
 impl Compiler {
     /// The branches of a relation.
-    pub(crate) fn flatten(&mut self, rel: &Rel, depth: usize) -> Result<Arc<Vec<Branch>>, NotHere> {
+    pub(crate) fn flatten(&mut self, rel: &Rel, depth: usize) -> Result<Rc<Vec<Branch>>, NotHere> {
         if depth > MAX_DEPTH {
             return Err(NotHere::new(format!("it is nested more than {MAX_DEPTH} levels deep")));
         }
@@ -157,7 +158,7 @@ impl Compiler {
         match &rel.kind {
             RelKind::Scan { table } => {
                 let env = self.scan_env(table, &rel.schema);
-                Ok(Arc::new(vec![Branch { table: table.clone(), formula: formula::TRUE, env }]))
+                Ok(Rc::new(vec![Branch { table: table.clone(), formula: formula::TRUE, env }]))
             }
             RelKind::View { body, .. } => {
                 let key = Arc::as_ptr(body) as usize;
@@ -169,7 +170,7 @@ impl Compiler {
                 self.views.by_body.insert(key, branches.clone());
                 branches
             }
-            RelKind::Values { rows } if rows.is_empty() => Ok(Arc::new(Vec::new())),
+            RelKind::Values { rows } if rows.is_empty() => Ok(Rc::new(Vec::new())),
             RelKind::Values { .. } => Err(NotHere::new("it has literal rows")),
             RelKind::Filter { input, predicate } => {
                 let inner = self.flatten(input, depth + 1)?;
@@ -181,7 +182,7 @@ impl Compiler {
                         out.push(Branch { table: b.table.clone(), formula, env: b.env.clone() });
                     }
                 }
-                Ok(Arc::new(out))
+                Ok(Rc::new(out))
             }
             RelKind::Extend { input, columns } | RelKind::Project { input, columns } => {
                 let inner = self.flatten(input, depth + 1)?;
@@ -196,7 +197,7 @@ impl Compiler {
                     let env = Env::of(EnvKind::Columns { columns: named, below });
                     out.push(Branch { env, ..b.clone() });
                 }
-                Ok(Arc::new(out))
+                Ok(Rc::new(out))
             }
             RelKind::Union { inputs, tag } => {
                 let mut out: Vec<Branch> = Vec::new();
@@ -222,7 +223,7 @@ impl Compiler {
                         out.push(b);
                     }
                 }
-                Ok(Arc::new(out))
+                Ok(Rc::new(out))
             }
             RelKind::Aggregate { .. } => operator("an aggregation"),
             RelKind::Join { .. } => operator("a join"),
@@ -233,7 +234,7 @@ impl Compiler {
     }
 
     /// Scans of a table with the same columns share an environment.
-    fn scan_env(&mut self, table: &Name, schema: &Schema) -> Arc<Env> {
+    fn scan_env(&mut self, table: &Name, schema: &Schema) -> Rc<Env> {
         let known = self.scans.iter().find(|(t, s, _)| t == table && s == schema);
         if let Some((_, _, env)) = known {
             return env.clone();

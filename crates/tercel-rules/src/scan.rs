@@ -15,12 +15,15 @@ const LONG: usize = 8;
 /// No wider strides: a stretch has as many grams as the stride is wide.
 const MAX_STRIDE: usize = 12;
 
+/// Words of a bitmap for few grams, and for many: the processor's nearest cache holds either.
+const FEW: usize = 512;
+const MANY: usize = 4096;
+
 /// One width of grams.
 struct Lane {
     gram: usize,
     stride: usize,
     bitmap: Vec<u64>,
-    shift: u32,
     /// By gram: a range of `places`.
     starts: FastMap<u32, (u32, u32)>,
     /// Needle, and where in it the gram begins.
@@ -88,9 +91,9 @@ impl Lane {
         }
         // What the bitmap lets through by chance costs more than a larger bitmap, as long as that stays in the
         // processor's nearest cache.
-        let bits = (by_gram.len() * 256).next_power_of_two().clamp(1 << 10, 1 << 18);
-        let shift = 32 - bits.trailing_zeros();
-        let mut bitmap = vec![0; bits / 64];
+        let words = if by_gram.len() <= FEW { FEW } else { MANY };
+        let shift = 32 - 6 - words.trailing_zeros();
+        let mut bitmap = vec![0; words];
         let mut starts = FastMap::default();
         let mut places = Vec::new();
         for (g, list) in by_gram {
@@ -100,40 +103,16 @@ impl Lane {
             places.extend(list);
             starts.insert(g, (from, places.len() as u32));
         }
-        Lane { gram, stride, bitmap, shift, starts, places }
-    }
-
-    #[inline(always)]
-    fn may_be(&self, gram: u32) -> bool {
-        let (word, bit) = slot(gram, self.shift);
-        self.bitmap[word] & bit != 0
+        Lane { gram, stride, bitmap, starts, places }
     }
 
     fn run(&self, needles: &[Box<[u8]>], text: &[u8], found: &mut impl FnMut(u32)) {
-        if self.gram == 4 {
-            self.run_by::<4>(needles, text, found);
-        } else {
-            self.run_by::<3>(needles, text, found);
-        }
-    }
-
-    #[inline]
-    fn run_by<const GRAM: usize>(&self, needles: &[Box<[u8]>], text: &[u8], found: &mut impl FnMut(u32)) {
-        let mut at = 0;
-        // As long as four bytes can be read.
-        while let Some(w) = text.get(at..).and_then(|t| t.first_chunk::<4>()) {
-            let gram = (u32::from_le_bytes(*w) | 0x2020_2020) & mask(GRAM);
-            if self.may_be(gram) {
-                self.check(needles, text, at, gram, found);
-            }
-            at += self.stride;
-        }
-        while at + GRAM <= text.len() {
-            let gram = gram_at(&text[at..], GRAM);
-            if self.may_be(gram) {
-                self.check(needles, text, at, gram, found);
-            }
-            at += self.stride;
+        let mut meet = |at, gram| self.check(needles, text, at, gram, found);
+        // With the sizes known, no access needs a check of bounds.
+        if let Ok(few) = <&[u64; FEW]>::try_from(&self.bitmap[..]) {
+            by_stride(few, self.gram, self.stride, text, &mut meet);
+        } else if let Ok(many) = <&[u64; MANY]>::try_from(&self.bitmap[..]) {
+            by_stride(many, self.gram, self.stride, text, &mut meet);
         }
     }
 
@@ -146,6 +125,73 @@ impl Lane {
             if text.get(start..start + needle.len()).is_some_and(|t| t.eq_ignore_ascii_case(needle)) {
                 found(*id);
             }
+        }
+    }
+}
+
+fn by_stride<const WORDS: usize>(
+    bitmap: &[u64; WORDS],
+    gram: usize,
+    stride: usize,
+    text: &[u8],
+    meet: &mut impl FnMut(usize, u32),
+) {
+    match (gram, stride) {
+        (4, 5) => strides::<5, WORDS>(bitmap, text, meet),
+        (4, 6) => strides::<6, WORDS>(bitmap, text, meet),
+        (4, 7) => strides::<7, WORDS>(bitmap, text, meet),
+        (4, 8) => strides::<8, WORDS>(bitmap, text, meet),
+        (4, 9) => strides::<9, WORDS>(bitmap, text, meet),
+        (4, 10) => strides::<10, WORDS>(bitmap, text, meet),
+        (4, 11) => strides::<11, WORDS>(bitmap, text, meet),
+        (4, 12) => strides::<12, WORDS>(bitmap, text, meet),
+        // Right for any widths.
+        _ => {
+            for at in (0..text.len()).step_by(stride).take_while(|at| at + gram <= text.len()) {
+                let g = gram_at(&text[at..], gram);
+                if may_be(bitmap, g) {
+                    meet(at, g);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn may_be<const WORDS: usize>(bitmap: &[u64; WORDS], gram: u32) -> bool {
+    let (word, bit) = slot(gram, 32 - 6 - WORDS.trailing_zeros());
+    bitmap[word & (WORDS - 1)] & bit != 0
+}
+
+/// Grams of four bytes, several at a time.
+#[inline]
+fn strides<const STRIDE: usize, const WORDS: usize>(
+    bitmap: &[u64; WORDS],
+    text: &[u8],
+    meet: &mut impl FnMut(usize, u32),
+) {
+    let gram = |c: &[u8; STRIDE]| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) | 0x2020_2020;
+    let (steps, rest) = text.as_chunks::<STRIDE>();
+    let (fours, last) = steps.as_chunks::<4>();
+    for (i, four) in fours.iter().enumerate() {
+        let grams = [gram(&four[0]), gram(&four[1]), gram(&four[2]), gram(&four[3])];
+        let any = grams.map(|g| may_be(bitmap, g));
+        if any[0] | any[1] | any[2] | any[3] {
+            for (k, g) in grams.into_iter().enumerate().filter(|(k, _)| any[*k]) {
+                meet((i * 4 + k) * STRIDE, g);
+            }
+        }
+    }
+    for (i, step) in last.iter().enumerate() {
+        let g = gram(step);
+        if may_be(bitmap, g) {
+            meet((fours.len() * 4 + i) * STRIDE, g);
+        }
+    }
+    if rest.len() >= 4 {
+        let g = gram_at(rest, 4);
+        if may_be(bitmap, g) {
+            meet(steps.len() * STRIDE, g);
         }
     }
 }
@@ -198,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_is_there(needles in prop::collection::vec("[abAé@`.]{1,14}", 1..20), text in "[abABé@`.]{0,60}", put in 0usize..20) {
+        fn finds_what_is_there(needles in prop::collection::vec("[abAé@`.]{1,14}", 1..20), text in "[abABé@`.]{0,200}", put in 0usize..20) {
             let mut needles: Vec<String> = needles.iter().map(|n| fold(n)).collect();
             needles.dedup();
             // One of them stands somewhere.

@@ -391,11 +391,10 @@ struct Meet<'m, 'f, F> {
 impl<F: FnMut(u32)> Meet<'_, '_, F> {
     #[inline]
     fn meet(&mut self, e: Entry) {
-        if e.check == 0 {
-            (self.found)(e.pattern);
-        } else if self.seen.first(e.pattern)
-            && self.index.checks[e.check as usize].holds(self.text, self.folded)
-        {
+        let holds = e.check == 0
+            || self.seen.first(e.pattern)
+                && self.index.checks[e.check as usize].holds(self.text, self.folded);
+        if holds {
             (self.found)(e.pattern);
         }
     }
