@@ -497,7 +497,11 @@ impl Run<'_> {
         // the other way round. The trivial one of the two questions costs next to nothing.
         for roots in [[self.whole, not_without], [without, not_whole]] {
             match self.tree.prover.ask(&roots, self.budget) {
-                Answer::Sat(_) => return Effect::Some,
+                Answer::Sat(row) => {
+                    // What shows one part shows its neighbours too, with their texts put in.
+                    self.truths = Truths::of(&self.tree.prover.builder.atoms, &row);
+                    return Effect::Some;
+                }
                 Answer::Unsat => {}
                 Answer::Unknown(u) => return Effect::Unknown(u.reason),
             }
