@@ -89,11 +89,16 @@ fn truth(e: &Expr, positive: bool, depth: usize, left: &mut usize) -> Result<Exp
                 let test = if f.name == "isnotempty" { "isempty" } else { "isnull" };
                 literal(Expr::known(test, vec![a.clone()], span), !positive)
             }
-            ("ipv4_is_in_range" | "ipv6_is_in_range", [a, range]) if positive && is_cidr(range) => {
+            ("ipv4_is_in_range" | "ipv6_is_in_range", [a, range])
+                if positive && is_cidr(range) && (f.name == "ipv4_is_in_range" || is_v6(range)) =>
+            {
                 Expr::known("ip_in_cidr", vec![a.clone(), range.clone()], span)
             }
             ("ipv4_is_in_any_range" | "ipv6_is_in_any_range", [a, ranges @ ..])
-                if positive && !ranges.is_empty() && ranges.iter().all(is_cidr) =>
+                if positive
+                    && !ranges.is_empty()
+                    && ranges.iter().all(is_cidr)
+                    && (f.name == "ipv4_is_in_any_range" || ranges.iter().all(is_v6)) =>
             {
                 let each = ranges.iter().map(|r| Expr::known("ip_in_cidr", vec![a.clone(), r.clone()], span));
                 Expr::or(each.collect(), span)
@@ -118,10 +123,8 @@ fn truth(e: &Expr, positive: bool, depth: usize, left: &mut usize) -> Result<Exp
                 // The first that is not null.
                 let first = truth(a, positive, d, left)?;
                 match b.as_literal().and_then(Value::as_bool) {
-                    Some(b) if b == positive => {
-                        let other = truth(a, !positive, d, left)?;
-                        Expr::or(vec![first, negate(other)], span)
-                    }
+                    // Anything but the opposite.
+                    Some(b) if b == positive => negate(truth(a, !positive, d, left)?),
                     Some(_) => first,
                     None => {
                         let null = Expr::known("isnull", vec![a.clone()], span);
@@ -151,6 +154,19 @@ fn private_test(e: &Expr) -> Option<&Expr> {
     match &e.kind {
         ExprKind::Call(f, args) if matches!(f.name, "is_private_ip" | "ipv4_is_private") => args.first(),
         _ => None,
+    }
+}
+
+/// A range of IPv6 in which no IPv4 address lies, however it is written.
+fn is_v6(e: &Expr) -> bool {
+    match e.as_literal() {
+        Some(Value::Str(s)) => {
+            let (net, whole) = s.split_once('/').map_or((s.as_str(), true), |(n, b)| (n, b == "128"));
+            net.trim()
+                .parse::<std::net::Ipv6Addr>()
+                .is_ok_and(|ip| ip.segments()[0] != 0 || whole && ip.to_ipv4_mapped().is_none())
+        }
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@ mod sumo;
 
 use crate::asks::{Detection, Language, Options, Prove, Relation, Target};
 use crate::hub::Hub;
+use crate::proof;
 use serde::Serialize;
 use tercel_ir::{Diagnostic, Expr, Rel, Span};
 use tercel_schema::SchemaCatalog;
@@ -79,6 +80,8 @@ struct Made {
     /// The assumptions as predicates over the table of the pair.
     taken: Vec<Expr>,
     pair: Option<(Rel, Rel)>,
+    /// Columns of whole paths and of their last parts.
+    paths: std::collections::BTreeMap<tercel_ir::Name, tercel_ir::Name>,
 }
 
 /// Why there is nothing.
@@ -177,7 +180,8 @@ pub(crate) fn convert(
             let (fidelity, reason) = match &pair {
                 None => (Fidelity::Unproved, Some("the two have no table in common".to_string())),
                 Some((conversion, original)) => {
-                    let a = prove.compare(conversion, original);
+                    let (conversion, original) = proof::one_column(conversion, original, &made.paths);
+                    let a = prove.compare(&conversion, &original);
                     let f = match a.relation {
                         Relation::Equal => Fidelity::Exact,
                         Relation::Wider => Fidelity::Wider,

@@ -8,7 +8,7 @@
 use crate::logic::{literal, may_be_null};
 use std::collections::{BTreeMap, BTreeSet};
 use tercel_ir::function::{self, Context};
-use tercel_ir::{Expr, ExprKind, Span, Type, Value};
+use tercel_ir::{Expr, ExprKind, Name, Span, Type, Value};
 use tercel_sigma::pattern::{Pattern, Shape};
 
 /// What rewriting may do, and what it took for granted.
@@ -17,6 +17,8 @@ pub(crate) struct Rewriter {
     /// without conditional values need it.
     pub lift: bool,
     pub assumptions: BTreeSet<&'static str>,
+    /// Columns of a whole path and of its last part, as assumed.
+    pub paths: BTreeMap<Name, Name>,
     /// The assumptions as predicates, by their text, so that each stands once.
     pub taken: BTreeMap<String, Expr>,
 }
@@ -111,7 +113,7 @@ fn unchanged(s: &str, lower: bool) -> bool {
 
 impl Rewriter {
     pub fn new(lift: bool) -> Rewriter {
-        Rewriter { lift, assumptions: BTreeSet::new(), taken: BTreeMap::new() }
+        Rewriter { lift, assumptions: BTreeSet::new(), taken: BTreeMap::new(), paths: BTreeMap::new() }
     }
 
     /// Every test in a predicate in two-valued form, rewritten; the result has that form too.
@@ -346,6 +348,9 @@ impl Rewriter {
     }
 
     fn assume_path(&mut self, folder: &Expr, name: &Expr) {
+        if let (Some(f), Some(n)) = (folder.as_column(), name.as_column()) {
+            self.paths.insert(f.clone(), n.clone());
+        }
         let at = folder.span;
         let last = Expr::known("basename", vec![folder.clone()], at);
         let same = Expr::known("eq_ci", vec![last, name.clone()], at);
@@ -588,7 +593,7 @@ fn qualified_test(t: &Test, domain: &Expr, sep: &str, name: &Expr) -> Option<Exp
         ("contains", None) => {
             Expr::or(vec![t.on("contains", domain, t.needle), t.on("contains", name, t.needle)], span)
         }
-        ("contains", Some((a, b))) if a.is_empty() => and(Some(there()), test("startswith", name, b)),
+        ("contains", Some(("", b))) => and(Some(there()), test("startswith", name, b)),
         ("contains", Some((a, b))) => and(test("endswith", domain, a), test("startswith", name, b)),
         ("eq", Some((a, b))) if !a.is_empty() => and(test("eq", domain, a), Some(t.on("eq", name, b))),
         ("eq", None) => Expr::and(vec![alone(), t.on("eq", name, t.needle)], span),

@@ -99,6 +99,7 @@ pub(super) fn finish(
     let wanted = own.map_or_else(|| crate::values::mapped(&hub.predicate, &flat), Expr::clone);
     let predicate = t.translate(&wanted)?;
     let Translation { mut losses, rewriter, .. } = t;
+    let paths = rewriter.paths;
     let mut taken: Vec<Expr> = rewriter.taken.into_values().collect();
     // The comparison is of rows with whole paths; the others are a loss that has been named.
     for c in &flat.bare {
@@ -137,7 +138,7 @@ pub(super) fn finish(
     };
     let conversion = if sentinel { None } else { relowered(&text, &flat, catalog) };
     let pair = conversion.map(|c| (c, original));
-    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair })
+    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair, paths })
 }
 
 /// What the detection means for the rows of one table.

@@ -13,7 +13,7 @@ pub(super) fn gathered(e: &Expr) -> Expr {
     match &e.kind {
         ExprKind::And(items) => {
             let items: Vec<Expr> = items.iter().map(gathered).collect();
-            let compared: Vec<String> = items.iter().filter_map(|i| compared(i)).collect();
+            let compared: Vec<String> = items.iter().filter_map(compared).collect();
             let items = items.into_iter().filter(|i| match call(i) {
                 Some(("isnotnull", [x])) => !compared.contains(&key(x)),
                 _ => true,

@@ -47,7 +47,14 @@ pub(super) fn make(
         }),
         _ => None,
     };
-    Ok(Made { text, losses, assumptions: Vec::new(), taken: hub.taken.clone(), pair })
+    Ok(Made {
+        text,
+        losses,
+        assumptions: Vec::new(),
+        taken: hub.taken.clone(),
+        pair,
+        paths: std::collections::BTreeMap::new(),
+    })
 }
 
 /// Where a filter starts.

@@ -33,6 +33,7 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
     let mut t = Translation::new(&flat, &**table, true);
     let predicate = t.translate(&hub.predicate)?;
     let Translation { mut losses, rewriter, .. } = t;
+    let paths = rewriter.paths;
     let taken: Vec<Expr> = rewriter.taken.into_values().collect();
     if let Some(b) = as_bool(&predicate) {
         return Err(Refused::Constant(b, losses));
@@ -62,7 +63,7 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
 
     let original = whole(hub, &flat, &own);
     let pair = relowered(&text, &own, category, catalog).map(|c| (c, original));
-    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair })
+    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair, paths })
 }
 
 fn relowered(text: &str, own: &Rel, category: &str, catalog: &SchemaCatalog) -> Option<Rel> {
