@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let (dumb, looked) = by_dumb(&single, &world, every);
     println!("event by event: {} hits over {looked} events in {:?}", total(&dumb), start.elapsed());
-    let taken = |k: &(usize, String, i64)| every == 1 || k.2.unsigned_abs() % every == 0;
+    let taken = |k: &(usize, String, i64)| k.2.unsigned_abs().is_multiple_of(every);
     let left: Vec<usize> = left.into_iter().map(|(id, _)| id).collect();
     let of_fast: Hits = fast.iter().filter(|(k, _)| taken(k)).map(|(k, n)| (k.clone(), *n)).collect();
     let of_dumb: Hits = dumb.into_iter().filter(|(k, _)| !left.contains(&k.0)).collect();

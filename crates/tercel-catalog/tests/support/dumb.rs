@@ -236,7 +236,7 @@ impl LayoutSink for Sink<'_, '_> {
     fn event(&mut self, layout: usize, laid: &LaidOut<'_>) -> ControlFlow<()> {
         self.seen += 1;
         // The record decides, so that it is the same events whatever the threads and the units.
-        if self.every > 1 && laid.record.unsigned_abs() % self.every != 0 {
+        if !laid.record.unsigned_abs().is_multiple_of(self.every) {
             return ControlFlow::Continue(());
         }
         self.looked += 1;
