@@ -66,16 +66,13 @@ pub struct Target {
 /// Choices of the user.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Conditions that the target cannot check are left out, as long as others remain: the result finds more.
-    /// Otherwise a detection that needs them is refused.
-    pub widen: bool,
     /// `_sourceCategory` of Sysmon's events in Sumo Logic.
     pub source_category: String,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { widen: false, source_category: "windows/sysmon".into() }
+        Options { source_category: "windows/sysmon".into() }
     }
 }
 

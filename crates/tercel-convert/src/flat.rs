@@ -58,13 +58,29 @@ impl Flat {
 
     /// An expression over the result's columns in terms of the base's; columns that it lacks are null.
     fn own(&self, e: &Expr) -> Result<Expr, Diagnostic> {
+        if deep(e) {
+            return Err(too_large());
+        }
         let out = substitute(e, &|n, ty| self.column(n, ty).unwrap_or_else(|| Expr::null(ty, e.span)));
-        if size(&out) > MAX_NODES { Err(too_large()) } else { Ok(out) }
+        if deep(&out) || size(&out) > MAX_NODES { Err(too_large()) } else { Ok(out) }
     }
 }
 
 pub(crate) fn too_large() -> Diagnostic {
     Diagnostic::error("too-large", "the detection unfolds to more than can be converted")
+}
+
+/// Whether an expression is nested beyond what may be walked by recursion; told without any.
+fn deep(e: &Expr) -> bool {
+    const MOST: usize = 300;
+    let mut left = vec![(e, 0)];
+    while let Some((e, depth)) = left.pop() {
+        if depth > MOST {
+            return true;
+        }
+        left.extend(e.children().into_iter().map(|c| (c, depth + 1)));
+    }
+    false
 }
 
 /// Nodes of an expression.
@@ -185,4 +201,22 @@ fn scans(rel: &Rel, table: &str) -> bool {
 fn refusal(what: &str) -> Diagnostic {
     Diagnostic::error("not-a-filter", format!("the detection has {what}"))
         .meaning("only detections that look at one event at a time are converted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tercel_ir::Span;
+
+    #[test]
+    fn deep_expressions_are_refused() {
+        let at = Span::default();
+        let mut e = Expr::boolean(true, at);
+        for _ in 0..1000 {
+            e = Expr::not(e, at);
+        }
+        let scan = Rel { kind: RelKind::Scan { table: "T".into() }, schema: Schema::default(), span: at };
+        assert!(flatten(&scan.clone().filter(e, at), None).is_err());
+        assert!(flatten(&scan.filter(Expr::boolean(true, at), at), None).is_ok());
+    }
 }
