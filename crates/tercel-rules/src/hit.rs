@@ -14,6 +14,8 @@ pub struct Hit {
     pub source: Name,
     /// The record of the file.
     pub record: i64,
+    /// Which of the events of its unit of work it is: hits of one event have the same number.
+    pub nth: u64,
     /// The event as JSON, if the rule [wants](crate::Want) it. Shared by all hits of one event.
     pub text: Option<Arc<str>>,
     /// The values of the relation's columns, if the rule wants them.

@@ -262,7 +262,8 @@ impl Matcher {
             let row = unit.row.as_ref().map(|r| row(r, &set, &self.layouts[layout], &self.source, event));
             let text = text.clone().filter(|_| want.text);
             let source = self.source.clone();
-            self.out.hits.push(Hit { rule: id, time, source, record: event.record, text, row });
+            let nth = self.out.events;
+            self.out.hits.push(Hit { rule: id, time, source, record: event.record, nth, text, row });
         }
     }
 }
@@ -514,6 +515,11 @@ impl LayoutSink for Matcher {
             self.reset();
         }
         ControlFlow::Continue(())
+    }
+
+    fn forget_layouts(&mut self) {
+        self.layouts.clear();
+        self.layout_ids.clear();
     }
 
     fn take(&mut self) -> Out {

@@ -8,13 +8,16 @@ use tercel_engine::Provenance;
 use tercel_ir::{Expr, Name, Rel, Type, Value, time};
 use tercel_rules::correlate::{Correlator, Fire, Hit, Limits, Outcome, Refused, Stats};
 
+/// Tells an event from others of its pass: a number of the unit of work, and one of the event in it.
+pub type EventKey = (u64, u64);
+
 /// The correlations of a run.
 pub struct Correlations {
     correlator: Correlator,
     /// Where the events of hits are, by reference.
     places: Vec<(Option<Name>, Option<i64>)>,
-    /// The event of the last hit: several rules may match one.
-    last: Option<(Option<Name>, Option<i64>, Option<i64>)>,
+    /// The event of the last hit: several rules may match one, and then their hits come together.
+    last: Option<EventKey>,
 }
 
 impl Correlations {
@@ -47,12 +50,10 @@ impl Correlations {
     }
 
     /// A hit of a rule that [takes](Self::takes) part; `row` are the values of the fields that were asked
-    /// for.
-    pub fn push(&mut self, rule: usize, from: &Provenance, row: &[Value]) {
-        let source = from.source.as_deref().map(Name::from);
-        let event = (source, from.record, from.time);
-        if self.last.as_ref() != Some(&event) || from.record.is_none() {
-            self.places.push((event.0.clone(), event.1));
+    /// for, `event` tells its event from others.
+    pub fn push(&mut self, rule: usize, event: EventKey, from: &Provenance, row: &[Value]) {
+        if self.last != Some(event) {
+            self.places.push((from.source.as_deref().map(Name::from), from.record));
             self.last = Some(event);
         }
         let hit = Hit { rule, time: from.time, reference: self.places.len() as u64 - 1 };

@@ -1,7 +1,7 @@
 //! The passes over the data: first all rules that look at one event at a time, together; then, if any are
 //! left, those that need plans.
 
-use super::correlations::Correlations;
+use super::correlations::{Correlations, EventKey};
 use super::hits::{Hits, Row};
 use super::program;
 use crate::data::Data;
@@ -66,7 +66,9 @@ impl Pass<'_, '_> {
             jobs.iter().enumerate().map(|(i, j)| (i, &j.rel, j.want)).collect();
         let (set, not_here) = RuleSet::compile(&rules, &options.context, Limits::default());
         if not_here.len() < jobs.len() {
+            let mut unit = 0;
             let seen = program::run(set, self.data, &mut |out| {
+                unit += 1;
                 for h in out.hits {
                     let Some(job) = jobs.get(h.rule) else { continue };
                     let from = Provenance {
@@ -76,7 +78,7 @@ impl Pass<'_, '_> {
                         event: h.text.as_deref().map(str::to_string),
                     };
                     let row = h.row.unwrap_or_default();
-                    self.found(job.rule, &job.rel, Some(from), &row)?;
+                    self.found(job.rule, &job.rel, (unit, h.nth), Some(from), &row)?;
                 }
                 if interrupt::stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
@@ -93,11 +95,11 @@ impl Pass<'_, '_> {
     }
 
     /// A row that a detection gave.
-    fn found(&mut self, rule: usize, rel: &Rel, from: Option<Provenance>, row: &[Value]) -> ControlFlow<()> {
+    fn found(&mut self, rule: usize, rel: &Rel, event: EventKey, from: Option<Provenance>, row: &[Value]) -> ControlFlow<()> {
         if self.correlations.takes(rule)
             && let Some(from) = &from
         {
-            self.correlations.push(rule, from, row);
+            self.correlations.push(rule, event, from, row);
         }
         if !self.detections.get(rule).is_some_and(|d| d.reported && d.correlation.is_none()) {
             return ControlFlow::Continue(());
@@ -127,9 +129,12 @@ impl Pass<'_, '_> {
         let (first_kind, first_omitted) = (rest.len(), rest.len() + questions.len());
         let asked = questions.iter().map(|(_, r)| r).chain(omitted.iter().map(|(_, r)| r));
         plans.extend(asked.enumerate().map(|(i, rel)| HuntPlan { id: first_kind + i, rel: rel.clone() }));
+        let mut nth = 0;
         let mut stats = tercel_engine::hunt(plans, self.data, options, &mut |hit| {
             if let Some(job) = rest.get(hit.plan) {
-                return self.found(job.rule, &job.rel, hit.provenance(), &hit.values());
+                // Plans give their rows each for itself: which of them stand for one event is not known.
+                nth += 1;
+                return self.found(job.rule, &job.rel, (0, nth), hit.provenance(), &hit.values());
             }
             match questions.get(hit.plan - first_kind) {
                 Some((table, _)) => kinds.entry(table.clone()).or_default().push(hit.value(0)),
