@@ -3,6 +3,7 @@
 use crate::detection::Detection;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, RelKind, Schema, Span, Value};
 
 /// Tables that hold events of many kinds, and the column that says which.
@@ -16,6 +17,16 @@ const MAX_KINDS: usize = 500;
 pub struct Evidence<'a> {
     present: &'a dyn Fn(&str) -> bool,
     kinds: HashMap<Name, Kinds>,
+    views: RefCell<HashMap<*const Rel, View>>,
+}
+
+/// A view over this data. Thousands of rules read the same few.
+struct View {
+    /// What it is of: kept, so that its address stays its own.
+    _body: Arc<Rel>,
+    here: Arc<Rel>,
+    /// Tables of which it turned out that no event of theirs gets through.
+    shut_out: BTreeSet<Name>,
 }
 
 /// The kinds of events that were seen in a table.
@@ -29,7 +40,7 @@ struct Kinds {
 impl<'a> Evidence<'a> {
     /// `present` says whether a table has events.
     pub fn new(present: &'a dyn Fn(&str) -> bool) -> Evidence<'a> {
-        Evidence { present, kinds: HashMap::new() }
+        Evidence { present, kinds: HashMap::new(), views: RefCell::default() }
     }
 
     /// The column that says of which kind an event of this table is.
@@ -64,6 +75,7 @@ impl<'a> Evidence<'a> {
         if kinds.seen.len() <= MAX_KINDS {
             kinds.seen.push(kind);
         }
+        self.views.borrow_mut().clear();
         kinds.schemas.borrow_mut().clear();
     }
 
@@ -160,6 +172,21 @@ struct Here<'a> {
 }
 
 impl Here<'_> {
+    fn view(&self, body: &Arc<Rel>) -> Arc<Rel> {
+        let address = Arc::as_ptr(body);
+        let views = &self.data.views;
+        if let Some(v) = views.borrow().get(&address) {
+            self.shut_out.borrow_mut().extend(v.shut_out.iter().cloned());
+            return v.here.clone();
+        }
+        let shut_out = RefCell::default();
+        let here = Arc::new(on_data(body, &Here { data: self.data, shut_out: &shut_out }));
+        let shut_out = shut_out.take();
+        self.shut_out.borrow_mut().extend(shut_out.iter().cloned());
+        views.borrow_mut().insert(address, View { _body: body.clone(), here: here.clone(), shut_out });
+        here
+    }
+
     fn present(&self, table: &str) -> bool {
         (self.data.present)(table)
     }
@@ -206,9 +233,9 @@ fn on_data(rel: &Rel, here: &Here<'_>) -> Rel {
         RelKind::Scan { table } if !here.present(table) => Rel::empty(rel.schema.clone(), span),
         RelKind::Scan { .. } | RelKind::Values { .. } => return rel.clone(),
         RelKind::View { name, body } => {
-            let body = again(body);
+            let body = here.view(body);
             let schema = body.schema.clone();
-            Rel { kind: RelKind::View { name: name.clone(), body: std::sync::Arc::new(body) }, schema, span }
+            Rel { kind: RelKind::View { name: name.clone(), body: body }, schema, span }
         }
         RelKind::Filter { input, predicate } => again(input).filter(expr(predicate), span),
         RelKind::Extend { input, columns } => again(input).extend(named(columns), span),

@@ -10,8 +10,8 @@ use tercel_engine::Provenance;
 use tercel_ir::{Type, Value};
 
 /// Hits and bytes of text that are held back for the sake of order; beyond that they go out as they come.
-const HELD: usize = 100_000;
-const HELD_BYTES: usize = 256 << 20;
+const HELD: usize = 50_000;
+const HELD_BYTES: usize = 32 << 20;
 
 /// A row as an object, keys in column order.
 pub type Row = serde_json::Map<String, serde_json::Value>;
