@@ -208,6 +208,27 @@ impl Detection {
             (None, _) => Vec::new(),
         }
     }
+    /// What it says about itself, as a Sigma rule says it: its own words if it is one.
+    pub fn sigma_meta(&self) -> tercel_sigma::ast::Meta {
+        use tercel_sigma::ast::{Meta, Text};
+        if let Some(d) = self.document() {
+            return d.meta().clone();
+        }
+        let text = |s: &str| Text::new(s.to_string(), tercel_ir::Span::default());
+        let all = |v: &[String]| v.iter().map(|s| text(s)).collect();
+        let m = &self.metadata;
+        Meta {
+            title: Some(text(&self.title)),
+            id: Some(text(&self.id)),
+            description: m.description.as_deref().map(text),
+            author: m.author.as_deref().map(text),
+            references: all(&m.references),
+            falsepositives: all(&m.falsepositives),
+            level: Some(text(self.level.as_str())),
+            tags: all(&m.tags),
+            ..Meta::default()
+        }
+    }
     /// Whether any finding is an error.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|d| d.severity == Severity::Error)

@@ -235,7 +235,7 @@ fn on_data(rel: &Rel, here: &Here<'_>) -> Rel {
         RelKind::View { name, body } => {
             let body = here.view(body);
             let schema = body.schema.clone();
-            Rel { kind: RelKind::View { name: name.clone(), body: body }, schema, span }
+            Rel { kind: RelKind::View { name: name.clone(), body }, schema, span }
         }
         RelKind::Filter { input, predicate } => again(input).filter(expr(predicate), span),
         RelKind::Extend { input, columns } => again(input).extend(named(columns), span),

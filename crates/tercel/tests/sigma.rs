@@ -177,3 +177,45 @@ fn log_sources_are_listed_with_their_homes() {
     assert_eq!(of("process_creation")["view"], "sigma/windows/process_creation");
     assert!(all.iter().any(|l| l["view"].is_null() && l["about"] != ""), "{}", r.out);
 }
+
+#[test]
+fn verify_tells_equal_from_wider_and_shows_the_event() {
+    let sigma = START;
+    let same = "Sysmon | where EventID == 1 and Provider != 'Linux-Sysmon' and (Image endswith @'\\cmd.exe' or Image endswith @'\\powershell.exe')";
+    let a = "Sysmon | where EventID == 1 and (Image endswith @'\\cmd.exe' or Image endswith @'\\powershell.exe')";
+    let b = "Sysmon | where EventID == 1 and Image endswith @'\\cmd.exe'";
+    let dir = folder(&[("s.yml", sigma), ("same.kql", same), ("a.kql", a), ("a2.kql", a), ("b.kql", b)]);
+    let of = |x: &str, y: &str| tercel(&["verify", &path(&dir, x), &path(&dir, y), "--format", "json"]);
+    assert_eq!(of("a.kql", "a2.kql").code(0).json()["relation"], "equal");
+    let r = of("b.kql", "a.kql").code(1).json();
+    assert_eq!(r["relation"], "subset");
+    let only: Vec<&Value> = r["witnesses"].as_array().unwrap().iter().filter(|w| w["fires"] == json!(["b"])).collect();
+    assert_eq!(only.len(), 1, "{r}");
+    let image = only[0]["event"]["Image"].as_str().unwrap().to_lowercase();
+    assert!(image.ends_with(r"\powershell.exe"), "{r}");
+    // What it shows behaves as it says.
+    let mut event = only[0]["event"].clone();
+    event["Channel"] = json!("Microsoft-Windows-Sysmon/Operational");
+    event["SourceName"] = json!("Microsoft-Windows-Sysmon");
+    for (file, fires) in [("a.kql", true), ("b.kql", false)] {
+        let r = tercel(&["explain", &path(&dir, file), &event.to_string(), "--fail-on-miss"]);
+        assert_eq!(r.code == 0, fires, "{}{}", r.out, r.err);
+    }
+    tercel(&["verify", &path(&dir, "a.kql"), &path(&dir, "missing.kql")]).code(2);
+}
+
+#[test]
+fn convert_writes_the_other_language_and_says_how_it_relates() {
+    let dir = folder(&[("s.yml", START)]);
+    let rule = path(&dir, "s.yml");
+    let r = tercel(&["convert", &rule, "--to", "kql", "--format", "json"]).code(0).json();
+    let c = &r[0];
+    assert_eq!(c["fidelity"], "exact", "{c}");
+    let text = c["text"].as_str().unwrap();
+    assert!(text.starts_with("DeviceProcessEvents") && text.contains("cmd.exe"), "{text}");
+    // The text parses, and there and back is the same rule.
+    common::with_input(&["lint", "--lang", "kql", "--syntax-only", "-"], text.as_bytes()).code(0);
+    let back = tercel(&["convert", &rule, "--to", "sigma"]).code(0);
+    assert!(back.out.contains("logsource:") && back.out.contains("process_creation"), "{}", back.out);
+    tercel(&["convert", &rule, "--to", "klingon"]).code(2);
+}

@@ -1,6 +1,6 @@
 //! `tercel explain`: why a rule fires on an event, or does not; without an event, what the rule asks for.
 
-use super::{Run, find};
+use super::{From, Run};
 use crate::cli::Explain;
 use crate::data::Data;
 use crate::failure::{Failure, Outcome};
@@ -11,9 +11,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
-use tercel_catalog::{CompileOptions, Detection, Role};
+use tercel_catalog::{Detection, Role};
 use tercel_engine::{DataSource, Demand, TableDemand, hidden};
-use tercel_ir::{Column, Name, Severity, Type, Value};
+use tercel_ir::{Column, Name, Type, Value};
 use tercel_rules::explain::{Event, Explanation, NoExplanation, Outline, Style, explain, outline};
 use tercel_schema::Schemas;
 
@@ -54,10 +54,9 @@ pub fn run(run: Run, mut args: Explain) -> Result<Outcome, Failure> {
     };
     let discovered = data.as_ref().map(Data::discovered).unwrap_or_default();
     let catalog = world::catalog(&args.world, Schemas::builtin(), discovered)?;
-    let d = rule(&run, &args, &catalog, world::compile_options(&args.world)?)?;
-    for f in d.diagnostics.iter().filter(|f| f.severity != Severity::Note) {
-        run.talk.finding(f, &d.path, &d.text);
-    }
+    let from = From { rules: &args.rules, lang: args.lang.as_deref(), pipelines: &args.world.pipelines };
+    let d = run.one_rule(&args.rule, args.id.as_deref(), from)?;
+    let d = run.compiled(d, &catalog, world::compile_options(&args.world)?)?;
     if d.role() == Role::Correlation {
         let plan = d.correlation.as_ref().map(ToString::to_string).unwrap_or_default();
         return Err(Failure::new("a correlation looks at many events; one event does not explain it")
@@ -109,7 +108,7 @@ pub fn run(run: Run, mut args: Explain) -> Result<Outcome, Failure> {
     out.flush()?;
     if found.looked_at > 1 {
         let which = if best.explanation.hit { "the first hit" } else { "the event nearest to a hit" };
-        let cut = if found.cut { format!(" (no more were looked at)") } else { String::new() };
+        let cut = if found.cut { " (no more were looked at)" } else { "" };
         run.talk.say(format!(
             "{which} among the first {} events{cut}; --record N explains another",
             footer::number(found.looked_at as u64)
@@ -123,39 +122,6 @@ fn json(target: &Target, out: &mut dyn Write, value: &serde_json::Value) -> std:
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(value)?),
         _ => writeln!(out, "{value}"),
     }
-}
-
-/// The rule that is named: by its file (which must hold just one, or the one of `--id`), or by its id.
-fn rule(
-    run: &Run,
-    args: &Explain,
-    catalog: &tercel_schema::SchemaCatalog,
-    options: CompileOptions,
-) -> Result<Detection, Failure> {
-    let is_file = args.rule == "-" || std::path::Path::new(&args.rule).exists();
-    let named: &[String] = if is_file { std::slice::from_ref(&args.rule) } else { &args.rules };
-    let mut rules = run.load_rules(named, args.lang.as_deref());
-    rules.not_empty()?;
-    rules.pipe(run, &args.world.pipelines)?;
-    let id = if is_file { args.id.as_deref() } else { Some(args.rule.as_str()) };
-    let all = &mut rules.loaded.detections;
-    let at =
-        match id {
-            Some(id) => find(all, id).map(|d| d.id.clone()).ok_or_else(|| {
-                Failure::new(format!("there is no rule `{id}`"))
-                    .help("a file, or an id among --rules (else the built-in pack)")
-            })?,
-            None if all.len() == 1 => all[0].id.clone(),
-            None => {
-                let ids: Vec<&str> = all.iter().take(5).map(|d| d.id.as_str()).collect();
-                return Err(Failure::new(format!("`{}` holds {} rules", args.rule, all.len())).help(
-                    format!("--id says which: {}{}", ids.join(", "), if all.len() > 5 { ", …" } else { "" }),
-                ));
-            }
-        };
-    let mut d = all.swap_remove(all.iter().position(|d| d.id == at).unwrap_or(0));
-    d.compile(catalog, options);
-    Ok(d)
 }
 
 fn tables(shape: &Outline) -> Vec<&str> {

@@ -110,3 +110,62 @@ pub fn find<'a>(all: &'a [Detection], name: &str) -> Option<&'a Detection> {
 pub fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
+
+/// Where a rule that is named by its id is looked for, and how its file is read.
+#[derive(Clone, Copy)]
+pub struct From<'a> {
+    /// Files and folders; none: the configured ones, else the built-in pack.
+    pub rules: &'a [String],
+    pub lang: Option<&'a str>,
+    pub pipelines: &'a [PathBuf],
+}
+
+impl Run {
+    /// The rule that is named: by its file (which must hold just one, or `id` says which), or by its id.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn one_rule(&self, name: &str, id: Option<&str>, from: From<'_>) -> Result<Detection, Failure> {
+        let is_file = name == "-" || Path::new(name).exists();
+        let file = [name.to_string()];
+        let mut rules = self.load_rules(if is_file { &file } else { from.rules }, from.lang);
+        rules.not_empty()?;
+        rules.pipe(self, from.pipelines)?;
+        let all = &mut rules.loaded.detections;
+        let id = if is_file { id } else { Some(name) };
+        let at = match id {
+            Some(id) => all.iter().position(|d| d.id == id).ok_or_else(|| {
+                Failure::new(format!("there is no rule `{id}`"))
+                    .help("a file, or an id among --rules (else the built-in pack)")
+            })?,
+            None if all.len() == 1 => 0,
+            None => {
+                let ids: Vec<&str> = all.iter().take(5).map(|d| d.id.as_str()).collect();
+                let more = if all.len() > ids.len() { ", …" } else { "" };
+                return Err(Failure::new(format!("`{name}` holds {} rules", all.len()))
+                    .help(format!("say which by its id: {}{more}", ids.join(", "))));
+            }
+        };
+        Ok(all.swap_remove(at))
+    }
+
+    /// Compiles a rule and says what is wrong with it.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn compiled(
+        &self,
+        mut d: Detection,
+        catalog: &tercel_schema::SchemaCatalog,
+        options: tercel_catalog::CompileOptions,
+    ) -> Result<Detection, Failure> {
+        d.compile(catalog, options);
+        for f in d.diagnostics.iter().filter(|f| f.severity != tercel_ir::Severity::Note) {
+            self.talk.finding(f, &d.path, &d.text);
+        }
+        if d.rel.is_none() && d.correlation.is_none() {
+            return Err(Failure::new(format!("`{}` does not compile", d.title)));
+        }
+        Ok(d)
+    }
+}

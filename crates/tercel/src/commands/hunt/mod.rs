@@ -63,7 +63,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     let detections = &rules.loaded.detections;
     let (mut correlations, refused) = Correlations::new(detections);
     let jobs = jobs(detections, &correlations);
-    let ran = detections.iter().filter(|d| d.rel.is_some() || d.correlation.is_some()).count();
+    let ran = running(detections);
 
     let mut hits = Hits::new(&target, detections, &data, args.limit_hits)?;
     let progress = data.progress.clone();
@@ -93,7 +93,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     footer.named_now = named_now.is_some();
     footer.notes = notes(&args, detections, below, level);
     footer.notes.append(&mut left_out);
-    let report = report(detections, &stats, &data, seen, &refused, ran, &counted, args.explain_skips);
+    let report = report(detections, &stats, &data, seen, &refused, &counted, args.explain_skips);
     let failed = !report.failed.is_empty();
     let skipped = !report.skipped.is_empty();
     footer.rules = Some(report);
@@ -138,16 +138,21 @@ fn tell(run: &Run, rules: &Rules) {
     }
 }
 
+/// Detections that run, or feed others that do.
+fn running(detections: &[Detection]) -> usize {
+    detections.iter().filter(|d| d.rel.is_some() || d.correlation.is_some()).count()
+}
+
 fn report(
     detections: &[Detection],
     stats: &HuntStats,
     data: &Data,
     kinds: Kinds,
     refused: &[Refused],
-    ran: usize,
     counted: &hits::Counted,
     all: bool,
 ) -> RuleReport {
+    let ran = running(detections);
     let mut r =
         RuleReport { loaded: detections.len(), ran, unwritten: counted.unwritten, ..RuleReport::default() };
     let seen = data.stats().map(|s| s.tables).unwrap_or_default();

@@ -95,7 +95,14 @@ impl Pass<'_, '_> {
     }
 
     /// A row that a detection gave.
-    fn found(&mut self, rule: usize, rel: &Rel, event: EventKey, from: Option<Provenance>, row: &[Value]) -> ControlFlow<()> {
+    fn found(
+        &mut self,
+        rule: usize,
+        rel: &Rel,
+        event: EventKey,
+        from: Option<Provenance>,
+        row: &[Value],
+    ) -> ControlFlow<()> {
         if self.correlations.takes(rule)
             && let Some(from) = &from
         {

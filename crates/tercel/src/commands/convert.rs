@@ -1,0 +1,151 @@
+//! `tercel convert`: rules in another language, with what is lost and how the result relates to the original.
+
+use super::{Run, verify};
+use crate::cli::Convert;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Cell, Column, Format};
+use crate::world;
+use std::io::Write;
+use tercel_catalog::{Detection, Role};
+use tercel_convert::{Conversion, Effect, Fidelity, Language, Options, Prover, Target};
+use tercel_ir::Type;
+use tercel_schema::{SchemaCatalog, Schemas};
+
+pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
+    run.config.world(&mut args.world);
+    let to = target(&args)?;
+    let mut rules = run.load_rules(&args.rules, args.lang.as_deref());
+    rules.not_empty()?;
+    rules.pipe(&run, &args.world.pipelines)?;
+    let catalog = world::catalog(&args.world, Schemas::builtin(), Vec::new())?;
+    let options = world::compile_options(&args.world)?;
+    let mut choices = Options::default();
+    if let Some(c) = &args.world.source_category {
+        choices.source_category.clone_from(c);
+    }
+    let prover = Prover { budget: verify::budget(args.budget) };
+    let as_text = run.global.format.is_none() || run.target()?.format == Format::Table;
+    let mut text = if as_text { Some(run.target()?.open()?) } else { None };
+    let mut rows = match as_text {
+        true => None,
+        false => Some(run.target()?.rows(columns())?),
+    };
+    let (mut gate, mut unread, mut written) = (false, false, 0);
+    for d in &mut rules.loaded.detections {
+        if d.role() == Role::Filter {
+            continue;
+        }
+        d.compile(&catalog, options.clone());
+        let c = match converted(d, to, &catalog, &choices, &prover) {
+            Ok(c) => c,
+            Err(why) => {
+                run.talk.error(&format!("cannot convert `{}` ({}): {why}", d.title, d.path));
+                unread = true;
+                continue;
+            }
+        };
+        gate |= c.fidelity == Fidelity::Refused || args.exact && c.fidelity != Fidelity::Exact;
+        if let Some(rows) = &mut rows {
+            rows.row(row(d, &c))?;
+        }
+        if let Some(out) = &mut text {
+            if written > 0 && !c.text.is_empty() {
+                writeln!(out, "{}", if to.language == Language::Sigma { "---" } else { "" })?;
+            }
+            write!(out, "{}", c.text)?;
+            if !c.text.is_empty() && !c.text.ends_with('\n') {
+                writeln!(out)?;
+            }
+            say(&run, d, &c);
+        }
+        written += usize::from(!c.text.is_empty());
+    }
+    if let Some(rows) = rows {
+        rows.finish()?;
+    }
+    if let Some(mut out) = text {
+        out.flush()?;
+    }
+    Ok(match () {
+        () if unread => Outcome::Incomplete,
+        () if gate => Outcome::Gate,
+        () => rules.outcome(),
+    })
+}
+
+fn target(args: &Convert) -> Result<Target, Failure> {
+    let language = match args.to.as_str() {
+        "kql" => Language::Kql,
+        "sumo" => Language::Sumo,
+        _ => Language::Sigma,
+    };
+    let vocabulary = args.schema.parse().map_err(|d: tercel_ir::Diagnostic| Failure::new(d.message))?;
+    Ok(Target { language, vocabulary })
+}
+
+fn converted(
+    d: &Detection,
+    to: Target,
+    catalog: &SchemaCatalog,
+    options: &Options,
+    prover: &Prover,
+) -> Result<Conversion, String> {
+    if d.correlation.is_some() || d.role() == Role::Correlation {
+        return Err("correlations are not converted yet".into());
+    }
+    let Some(rel) = &d.rel else {
+        return Err(d.first_error().map_or_else(|| "it does not compile".into(), |e| e.message.clone()));
+    };
+    let meta = d.sigma_meta();
+    let what = tercel_convert::Detection { rel, meta: &meta };
+    tercel_convert::convert(&what, to, catalog, options, prover).map_err(|e| e.message)
+}
+
+fn word(f: Fidelity) -> &'static str {
+    match f {
+        Fidelity::Exact => "exact",
+        Fidelity::Wider => "wider",
+        Fidelity::Narrower => "narrower",
+        Fidelity::Different => "different",
+        Fidelity::Refused => "refused",
+        Fidelity::Unproved => "unproved",
+    }
+}
+
+fn columns() -> Vec<Column> {
+    let text = |n: &str| Column::new(n, Type::String);
+    let mut out = vec![text("rule"), text("title"), text("text"), text("fidelity")];
+    out.extend(["losses", "assumptions"].map(|n| Column::new(n, Type::Dynamic)));
+    out.push(text("reason"));
+    out
+}
+
+fn row(d: &Detection, c: &Conversion) -> Vec<Cell> {
+    let losses = serde_json::to_string(&c.losses).unwrap_or_else(|_| "[]".into());
+    vec![
+        Cell::text(&d.id),
+        Cell::text(&d.title),
+        Cell::text(&c.text),
+        Cell::text(word(c.fidelity)),
+        Cell::Json(losses),
+        Cell::list(&c.assumptions),
+        Cell::maybe(c.reason.clone()),
+    ]
+}
+
+/// What is to be said beside the text.
+fn say(run: &Run, d: &Detection, c: &Conversion) {
+    let reason = c.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+    run.talk.say(format!("{}: {}{reason}", d.title, run.talk.bold(word(c.fidelity))));
+    for l in &c.losses {
+        let effect = match l.effect {
+            Effect::Wider => "it finds more",
+            Effect::Narrower => "it finds less",
+            Effect::None => "the same events",
+        };
+        run.talk.say(format!("  lost: {} ({}; {effect})", l.what, l.why));
+    }
+    for a in &c.assumptions {
+        run.talk.say(format!("  taken for granted: {a}"));
+    }
+}
