@@ -70,6 +70,10 @@ pub enum Command {
     Hunt(Hunt),
     /// Run one query over data
     Query(Query),
+    /// Convert rules into another language, and say what is lost
+    Convert(Convert),
+    /// Compare what two rules mean
+    Verify(Verify),
     /// Say why a rule fires on an event, or does not
     Explain(Explain),
     /// Check rules without data: types, columns, values that cannot occur, dead parts
@@ -272,6 +276,65 @@ pub struct Lint {
     /// Leave out findings of this code; may be given several times
     #[arg(long, value_name = "CODE")]
     pub allow: Vec<String>,
+    #[command(flatten)]
+    pub world: World,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit code 1 when a conversion was refused, or with --exact when one is not proved exact.
+
+Examples:
+  tercel convert rule.yml --to kql                  Defender's tables
+  tercel convert rule.yml --to kql --schema asim    Sentinel's normalised tables
+  tercel convert hunt.kql --to sigma
+  tercel convert rules/ --to sumo --format jsonl    text, fidelity and losses of each as data")]
+pub struct Convert {
+    /// Files, folders, globs, or - for standard input
+    #[arg(value_name = "RULES", required = true, value_hint = ValueHint::AnyPath)]
+    pub rules: Vec<String>,
+    /// The language to convert to
+    #[arg(long, value_name = "LANG", value_parser = ["kql", "sumo", "sigma"])]
+    pub to: String,
+    /// Of KQL, whose tables: defender, asim, sentinel (Sysmon in Event), native
+    #[arg(long, value_name = "SCHEMA", value_parser = ["defender", "asim", "sentinel", "native"], default_value = "defender")]
+    pub schema: String,
+    /// Language of the rules, whatever their suffix: sigma, kql, sumo
+    #[arg(long, value_name = "LANG", value_parser = ["sigma", "kql", "sumo"])]
+    pub lang: Option<String>,
+    /// Exit with 1 unless every conversion is proved exact
+    #[arg(long)]
+    pub exact: bool,
+    /// Seconds that a proof may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    pub budget: f64,
+    #[command(flatten)]
+    pub world: World,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit code 0 when both find the same events, 1 when they do not, 2 when it could not be told.
+
+Examples:
+  tercel verify old.yml new.yml                     equal? else an event that tells them apart
+  tercel verify rule.yml converted.kql --format json")]
+pub struct Verify {
+    /// A file with a rule, or the id of one
+    #[arg(value_name = "A", value_hint = ValueHint::AnyPath)]
+    pub a: String,
+    /// The other
+    #[arg(value_name = "B", value_hint = ValueHint::AnyPath)]
+    pub b: String,
+    /// Where rules are looked for by id [default: the built-in pack]
+    #[arg(short = 'r', long, value_name = "RULES", num_args = 1.., value_hint = ValueHint::AnyPath)]
+    pub rules: Vec<String>,
+    /// Language of the rules, whatever their suffix: sigma, kql, sumo
+    #[arg(long, value_name = "LANG", value_parser = ["sigma", "kql", "sumo"])]
+    pub lang: Option<String>,
+    /// Seconds that the proof may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    pub budget: f64,
     #[command(flatten)]
     pub world: World,
 }

@@ -182,14 +182,16 @@ fn log_sources_are_listed_with_their_homes() {
 fn verify_tells_equal_from_wider_and_shows_the_event() {
     let sigma = START;
     let same = "Sysmon | where EventID == 1 and Provider != 'Linux-Sysmon' and (Image endswith @'\\cmd.exe' or Image endswith @'\\powershell.exe')";
-    let a = "Sysmon | where EventID == 1 and (Image endswith @'\\cmd.exe' or Image endswith @'\\powershell.exe')";
+    let a =
+        "Sysmon | where EventID == 1 and (Image endswith @'\\cmd.exe' or Image endswith @'\\powershell.exe')";
     let b = "Sysmon | where EventID == 1 and Image endswith @'\\cmd.exe'";
     let dir = folder(&[("s.yml", sigma), ("same.kql", same), ("a.kql", a), ("a2.kql", a), ("b.kql", b)]);
     let of = |x: &str, y: &str| tercel(&["verify", &path(&dir, x), &path(&dir, y), "--format", "json"]);
     assert_eq!(of("a.kql", "a2.kql").code(0).json()["relation"], "equal");
     let r = of("b.kql", "a.kql").code(1).json();
     assert_eq!(r["relation"], "subset");
-    let only: Vec<&Value> = r["witnesses"].as_array().unwrap().iter().filter(|w| w["fires"] == json!(["b"])).collect();
+    let only: Vec<&Value> =
+        r["witnesses"].as_array().unwrap().iter().filter(|w| w["fires"] == json!(["b"])).collect();
     assert_eq!(only.len(), 1, "{r}");
     let image = only[0]["event"]["Image"].as_str().unwrap().to_lowercase();
     assert!(image.ends_with(r"\powershell.exe"), "{r}");

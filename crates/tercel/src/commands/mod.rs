@@ -1,12 +1,14 @@
 //! One file a command.
 
 pub mod completions;
+pub mod convert;
 pub mod explain;
 pub mod hunt;
 pub mod lint;
 pub mod query;
 pub mod rules;
 pub mod schema;
+pub mod verify;
 
 use crate::cli::Global;
 use crate::config::Config;

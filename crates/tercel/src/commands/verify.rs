@@ -21,7 +21,10 @@ pub fn run(run: Run, mut args: Verify) -> Result<Outcome, Failure> {
         let d = run.compiled(run.one_rule(name, None, from)?, &catalog, options.clone())?;
         match &d.rel {
             Some(_) if d.correlation.is_none() => Ok(d),
-            _ => Err(Failure::new(format!("`{}` looks at many events; rules on one event can be compared", d.title))),
+            _ => Err(Failure::new(format!(
+                "`{}` looks at many events; rules on one event can be compared",
+                d.title
+            ))),
         }
     };
     let (a, b) = (rule(&args.a)?, rule(&args.b)?);
@@ -35,7 +38,9 @@ pub fn run(run: Run, mut args: Verify) -> Result<Outcome, Failure> {
     } else {
         let value = data(&found);
         match target.format {
-            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&value).map_err(std::io::Error::from)?)?,
+            Format::Json => {
+                writeln!(out, "{}", serde_json::to_string_pretty(&value).map_err(std::io::Error::from)?)?
+            }
             _ => writeln!(out, "{value}")?,
         }
     }
@@ -62,7 +67,8 @@ fn data(found: &Comparison) -> Json {
         .witnesses
         .iter()
         .map(|w| {
-            let fires: Vec<&str> = [(w.first, "a"), (w.second, "b")].into_iter().filter_map(|(f, n)| f.then_some(n)).collect();
+            let fires: Vec<&str> =
+                [(w.first, "a"), (w.second, "b")].into_iter().filter_map(|(f, n)| f.then_some(n)).collect();
             let mut one = json!({ "fires": fires, "table": &*w.event.table, "event": event(w) });
             let assumed: Vec<String> = assumptions(w).collect();
             if !assumed.is_empty() {
@@ -80,7 +86,10 @@ fn data(found: &Comparison) -> Json {
 
 /// What must be true of other data for a witness to behave as it is said.
 fn assumptions(w: &Witness) -> impl Iterator<Item = String> {
-    w.event.assumptions.iter().map(|(a, holds)| if *holds { a.about.clone() } else { format!("not: {}", a.about) })
+    w.event
+        .assumptions
+        .iter()
+        .map(|(a, holds)| if *holds { a.about.clone() } else { format!("not: {}", a.about) })
 }
 
 fn text(out: &mut dyn Write, found: &Comparison, a: (&str, &str), b: (&str, &str)) -> std::io::Result<()> {
