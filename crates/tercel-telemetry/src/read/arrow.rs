@@ -1,7 +1,5 @@
 //! Columns of any Arrow type as raw values.
 
-use std::sync::Arc;
-
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder,
     TimestampMicrosecondArray, TimestampNanosecondArray,
@@ -221,20 +219,27 @@ fn json(array: &ArrayRef, row: usize, depth: usize, out: &mut String) {
 
 /// A row as a JSON object; nulls are left out.
 pub(crate) fn json_object(names: &[String], columns: &[ArrayRef], row: usize) -> String {
-    let mut out = String::from("{");
+    let columns: Vec<Column> = columns.iter().map(Column::of).collect();
+    let mut out = String::new();
+    push_json_row(names, &columns, row, &mut out);
+    out
+}
+
+/// Appends a row as one JSON object; values that are null are left out.
+pub(crate) fn push_json_row(names: &[String], columns: &[Column], row: usize, out: &mut String) {
+    out.push('{');
+    let mut first = true;
     for (name, column) in names.iter().zip(columns) {
-        let column = Column::of(&Arc::clone(column));
         let value = column.value(row);
         if value == RawValue::Null {
             continue;
         }
-        if out.len() > 1 {
+        if !std::mem::take(&mut first) {
             out.push(',');
         }
-        push_json_string(name, &mut out);
+        push_json_string(name, out);
         out.push(':');
-        push_json_value(&value, &mut out);
+        push_json_value(&value, out);
     }
     out.push('}');
-    out
 }

@@ -12,7 +12,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::buffer::NullBuffer;
 use tercel_ir::Name;
 
-use super::arrow::Column;
+use super::arrow::{Column, push_json_row};
 use crate::batch::NameHasher;
 use crate::event::{EventSink, RawEvent};
 use crate::layout::{EventText, LaidOut};
@@ -138,7 +138,8 @@ impl<'f> Rows<'f> {
             let mut found = times.iter().map(|t| values[*t]).filter(|v| !v.is_blank());
             let times = [found.next().unwrap_or(RawValue::Null), found.next().unwrap_or(RawValue::Null)];
             let number = first + row;
-            let to = Target { source: self.source, locator: self.locator.as_deref(), number };
+            let row = Row { names: self.names, columns: &columns, at: row };
+            let to = Target { source: self.source, locator: self.locator.as_deref(), number, row };
             let mut fields = recycle(std::mem::take(&mut self.fields));
             let flow = to.deliver(variant, &values, times, &mut fields, sink);
             self.fields = recycle(fields);
@@ -218,7 +219,8 @@ impl<'f> Rows<'f> {
                     Some(i) => [values[i], times[0]],
                     None => times,
                 };
-                let to = Target { source: self.source, locator: self.locator.as_deref(), number };
+                let row = Row { names: self.names, columns, at: row };
+                let to = Target { source: self.source, locator: self.locator.as_deref(), number, row };
                 let mut fields = recycle(std::mem::take(&mut self.fields));
                 let flow = to.deliver(variant, &values[..n], times, &mut fields, sink);
                 self.fields = recycle(fields);
@@ -232,6 +234,11 @@ impl<'f> Rows<'f> {
         let value = |c: &usize| Field::new(self.names[*c].as_str(), columns[*c].value(row));
         fields.extend(pattern.columns.iter().map(value).filter(|f| f.value != RawValue::Null));
         let text = match &self.locator {
+            Some(_) if sink.by_layout().is_some() => {
+                let mut text = String::new();
+                push_json_row(self.names, columns, row, &mut text);
+                Some(text)
+            }
             Some(locator) if sink.wants_text() => Some(format!("{locator}{number}")),
             _ => None,
         };
@@ -243,11 +250,20 @@ impl<'f> Rows<'f> {
     }
 }
 
+/// A row of a batch.
+#[derive(Clone, Copy)]
+struct Row<'t> {
+    names: &'t [String],
+    columns: &'t [Column],
+    at: usize,
+}
+
 /// Where a row goes, and as what.
 struct Target<'t> {
     source: &'t Name,
     locator: Option<&'t str>,
     number: usize,
+    row: Row<'t>,
 }
 
 impl Target<'_> {
@@ -267,12 +283,10 @@ impl Target<'_> {
                 variant.generation = Some(sink.generation());
             }
             let Some(id) = variant.id else { return ControlFlow::Continue(()) };
-            let text = |out: &mut String| {
-                use std::fmt::Write as _;
-                if let Some(locator) = self.locator {
-                    let _ = write!(out, "{locator}{}", self.number);
-                }
-            };
+            // All columns are at hand: the event itself, which keywords are looked for in. Finding the row
+            // again by a locator would read the file up to it.
+            let Row { names, columns, at } = self.row;
+            let text = |out: &mut String| push_json_row(names, columns, at, out);
             return sink.event(id, &LaidOut { values, times, record, text: EventText::Lazy(&text) });
         }
         if !sink.wants(&variant.table) {
@@ -330,6 +344,7 @@ mod tests {
     use proptest::prelude::*;
     use tercel_schema::Schemas;
 
+    use super::super::arrow::json_object;
     use super::*;
     use crate::layout::ByLayout;
     use crate::typing;
@@ -464,24 +479,28 @@ mod tests {
             ).unwrap();
             let (source, stem): (Name, Name) = ("file".into(), "stem".into());
 
-            let mut recogniser = Recogniser::new(&schemas, time_field);
-            let mut expected = Sink::default();
             let columns: Vec<Column> = batch.columns().iter().map(Column::of).collect();
-            for row in 0..batch.num_rows() {
-                let mut fields: Vec<Field<'_>> = names
-                    .iter()
-                    .zip(&columns)
-                    .map(|(n, c)| Field::new(n.as_str(), c.value(row)))
-                    .filter(|f| f.value != RawValue::Null)
-                    .collect();
-                let text = format!("@{}", row + 7);
-                let origin =
-                    Origin { source: &source, stem: &stem, record: row as i64 + 7, text: Some(&text) };
-                let _ = recogniser.record(&origin, &mut fields, &mut expected);
-            }
-            let mut counts = recogniser.take_counts();
-            counts.sort();
             for by_layout in [false, true] {
+                let mut recogniser = Recogniser::new(&schemas, time_field);
+                let mut expected = Sink::default();
+                for row in 0..batch.num_rows() {
+                    let mut fields: Vec<Field<'_>> = names
+                        .iter()
+                        .zip(&columns)
+                        .map(|(n, c)| Field::new(n.as_str(), c.value(row)))
+                        .filter(|f| f.value != RawValue::Null)
+                        .collect();
+                    // Sinks by layout get the event itself, others a place where it can be found.
+                    let text = match by_layout {
+                        true => json_object(&names, batch.columns(), row),
+                        false => format!("@{}", row + 7),
+                    };
+                    let origin =
+                        Origin { source: &source, stem: &stem, record: row as i64 + 7, text: Some(&text) };
+                    let _ = recogniser.record(&origin, &mut fields, &mut expected);
+                }
+                let mut counts = recogniser.take_counts();
+                counts.sort();
                 let mut recogniser = Recogniser::new(&schemas, time_field);
                 let mut sink = Sink { by_layout, ..Sink::default() };
                 let mut rows = Rows::new(&names, &source, &stem, Some("@".into()));
