@@ -233,7 +233,7 @@ impl RuleSet {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
-    /// The caller's numbers of the rules, in the order of [`Matcher::counts`](crate::Matcher::counts).
+    /// The caller's numbers of the rules, in the order of [`Out::counts`](crate::Out::counts).
     pub fn ids(&self) -> impl Iterator<Item = usize> {
         self.rules.iter().map(|r| r.0)
     }
