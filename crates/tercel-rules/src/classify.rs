@@ -4,11 +4,10 @@ use crate::cache::Lists;
 use crate::compile::Read;
 use crate::eval::{eval, truth};
 use crate::hash::FastMap;
-use crate::hit::Misfits;
 use crate::pattern::{address, whole};
 use crate::ruleset::{RuleSet, SubjectProgram};
 use crate::text::{Seen, TextIndex};
-use crate::value::{is_misfit, typed};
+use crate::value::typed;
 use tercel_ir::Value;
 use tercel_telemetry::{RawValue, typing};
 
@@ -25,30 +24,11 @@ pub(crate) struct Classifier {
     found: Vec<u32>,
     text: String,
     folded: String,
-    /// Values that became null.
-    pub(crate) misfits: Misfits,
 }
 
 /// The value of a subject's expression.
-fn value_of(
-    subject: &SubjectProgram,
-    raws: &[RawValue<'_>],
-    set: &RuleSet,
-    buffer: &mut String,
-    misfits: &mut Misfits,
-) -> Value {
-    let mut read = |r: &Read, buffer: &mut String| {
-        let raw = &raws[r.place as usize];
-        let value = typed(raw, r.ty, buffer);
-        if matches!(value, Value::Null) && is_misfit(raw, r.ty) {
-            misfits.count += 1;
-            if misfits.first.is_none() {
-                let text = typing::string(raw, buffer).unwrap_or_default();
-                misfits.first = Some((r.name.clone(), r.ty, text.chars().take(80).collect()));
-            }
-        }
-        value
-    };
+fn value_of(subject: &SubjectProgram, raws: &[RawValue<'_>], set: &RuleSet, buffer: &mut String) -> Value {
+    let read = |r: &Read, buffer: &mut String| typed(&raws[r.place as usize], r.ty, buffer);
     if subject.plain {
         return read(&subject.reads[0], buffer);
     }
@@ -72,7 +52,7 @@ impl Classifier {
         own: Option<&OwnIndexes>,
     ) -> u32 {
         let program = &set.groups[group as usize];
-        let Classifier { patterns, sets, parts, touched, found, text, folded, misfits } = self;
+        let Classifier { patterns, sets, parts, touched, found, text, folded } = self;
         patterns.begin(set.patterns.len());
         sets.begin(set.formulas.sets.len());
         parts.begin(set.parts.len());
@@ -95,7 +75,7 @@ impl Classifier {
                     None => subject.nulls(set).iter().for_each(|p| hit(*p)),
                 }
             } else {
-                let value = value_of(subject, raws, set, text, misfits);
+                let value = value_of(subject, raws, set, text);
                 on_value(subject, &value, set, &index, folded, patterns, &mut hit);
             }
         }

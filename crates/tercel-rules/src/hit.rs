@@ -1,7 +1,7 @@
 //! What a matcher hands over.
 
 use std::sync::Arc;
-use tercel_ir::{Name, Type, Value};
+use tercel_ir::{Name, Value};
 
 /// A rule, and an event that it fires on.
 #[derive(Clone, PartialEq, Debug)]
@@ -57,13 +57,4 @@ pub struct Statistics {
     pub resets: u64,
     /// Bytes that caches and memos hold.
     pub bytes: u64,
-}
-
-/// Values that did not fit their column's type and count as null. Every value is looked at once as long as
-/// it is remembered, so this counts about as many as there are different ones.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Misfits {
-    pub count: u64,
-    /// The first: its column, the column's type, and the value.
-    pub first: Option<(Name, Type, String)>,
 }

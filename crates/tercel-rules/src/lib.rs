@@ -103,6 +103,6 @@ mod text;
 mod value;
 
 pub use flatten::NotHere;
-pub use hit::{Hit, Misfits, Out, Statistics};
+pub use hit::{Hit, Out, Statistics};
 pub use matcher::Matcher;
 pub use ruleset::{Limits, RuleSet, Size, Want};

@@ -6,7 +6,7 @@ use crate::compile::{EVENT, RECORD, SOURCE, TIME};
 use crate::eval::eval;
 use crate::event_type::{EventType, Work};
 use crate::hash::FastMap;
-use crate::hit::{Hit, Misfits, Out, Statistics};
+use crate::hit::{Hit, Out, Statistics};
 use crate::ruleset::{Row, RuleSet};
 use crate::value::{push_key, typed, with_key};
 use std::ops::ControlFlow;
@@ -115,11 +115,6 @@ impl Matcher {
     /// The rules.
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.set
-    }
-
-    /// Values that did not fit their column's type.
-    pub fn misfits(&self) -> &Misfits {
-        &self.room.classifier.misfits
     }
 
     /// How the memories do.

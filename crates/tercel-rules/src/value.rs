@@ -22,18 +22,6 @@ pub(crate) fn typed(raw: &RawValue<'_>, ty: Type, buffer: &mut String) -> Value 
     canonical(v.unwrap_or_default(), ty)
 }
 
-/// Whether a value says something that its column's type cannot hold, so that it became null.
-pub(crate) fn is_misfit(raw: &RawValue<'_>, ty: Type) -> bool {
-    match ty {
-        Type::Bool => typing::bool(raw).is_err(),
-        Type::Int | Type::Long => typing::long(raw).is_err(),
-        Type::Real | Type::Decimal => typing::real(raw).is_err(),
-        Type::DateTime => typing::datetime(raw).is_err(),
-        Type::TimeSpan => typing::timespan(raw).is_err(),
-        Type::String | Type::Guid | Type::Dynamic => false,
-    }
-}
-
 /// Calls `f` with the kind and the bytes of a raw value: two values with the same kind and bytes have the
 /// same meaning for every type. Kinds are not 0.
 #[inline(always)]

@@ -221,14 +221,3 @@ fn convert_writes_the_other_language_and_says_how_it_relates() {
     assert!(back.out.contains("logsource:") && back.out.contains("process_creation"), "{}", back.out);
     tercel(&["convert", &rule, "--to", "klingon"]).code(2);
 }
-
-#[test]
-fn values_of_another_type_are_said() {
-    let rule = START.replace("Image|endswith: ['\\cmd.exe', '\\powershell.exe']", "ProcessId: 4711");
-    assert!(rule.contains("ProcessId"));
-    let event = started("00:00", "A", "C:\\a.exe", "x").replace("{\"", "{\"ProcessId\":\"no number\",\"");
-    let dir = folder(&[("r.yml", &rule), ("e.jsonl", &event)]);
-    let r =
-        tercel(&["hunt", &path(&dir, "e.jsonl"), "-r", &path(&dir, "r.yml"), "--format", "jsonl"]).code(0);
-    assert!(r.err.contains("`no number` is not a long for ProcessId"), "{}", r.err);
-}

@@ -76,7 +76,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
         Ok(HuntStats::default())
     } else {
         let mut pass = Pass { detections, data: &data, hits: &mut hits, correlations: &mut correlations };
-        let rest = pass.program(jobs, &mut options, &mut seen, &mut left_out);
+        let rest = pass.program(jobs, &mut options, &mut seen);
         pass.plans(rest, &options, &catalog, &mut seen, &mut left_out)
     };
     correlations.finish(detections, &mut |rule, time, row| {

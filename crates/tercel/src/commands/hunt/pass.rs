@@ -50,13 +50,7 @@ pub struct Pass<'a, 'h> {
 
 impl Pass<'_, '_> {
     /// Runs what needs no plans. Gives back the rest.
-    pub fn program(
-        &mut self,
-        mut jobs: Vec<Job>,
-        options: &mut Options,
-        kinds: &mut Kinds,
-        notes: &mut Vec<String>,
-    ) -> Vec<Job> {
+    pub fn program(&mut self, mut jobs: Vec<Job>, options: &mut Options, kinds: &mut Kinds) -> Vec<Job> {
         // The engine must mean the same moment.
         if jobs.iter().any(|j| uses_now(&j.rel)) {
             let now = match options.now {
@@ -89,13 +83,6 @@ impl Pass<'_, '_> {
                 if interrupt::stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             self.data.left_out(seen.outside);
-            if let Some((column, ty, value)) = &seen.misfits.first {
-                let n = seen.misfits.count;
-                let what = if n == 1 { "value is" } else { "values are" };
-                notes.push(format!(
-                    "{n} different {what} null to rules, not being of their column's type; first: `{value}` is not a {ty} for {column}"
-                ));
-            }
             *kinds = seen.kinds;
         }
         let rest: HashSet<usize> = not_here.into_iter().map(|(i, _)| i).collect();

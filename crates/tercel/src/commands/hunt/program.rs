@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tercel_catalog::Evidence;
 use tercel_ir::{Name, Value};
-use tercel_rules::{Matcher, Misfits, Out, RuleSet};
+use tercel_rules::{Matcher, Out, RuleSet};
 use tercel_telemetry::{LaidOut, LayoutSink, RawValue};
 
 /// Different kinds of events that are told apart in one table; of more, nothing is said.
@@ -21,8 +21,6 @@ pub struct Seen {
     pub kinds: HashMap<Name, Vec<Value>>,
     /// Events outside the range of times.
     pub outside: u64,
-    /// Values that became null because their column has another type.
-    pub misfits: Misfits,
 }
 
 /// A matcher that looks at events of a range of times, and remembers which kinds of events there were.
@@ -140,11 +138,6 @@ pub fn run(set: RuleSet, data: &Data, each: &mut dyn FnMut(Out) -> ControlFlow<(
     let mut seen = Seen::default();
     for sink in sinks {
         seen.outside += sink.outside;
-        let misfits = sink.matcher.misfits();
-        seen.misfits.count += misfits.count;
-        if seen.misfits.first.is_none() {
-            seen.misfits.first.clone_from(&misfits.first);
-        }
         for k in sink.tables {
             let all = seen.kinds.entry(k.table).or_default();
             for v in k.seen.into_values() {
