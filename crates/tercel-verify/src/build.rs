@@ -1,6 +1,7 @@
 //! From three-valued expressions to two-valued formulas: for every expression "it is true" and "it is
 //! false" are formulas of their own, so that null needs no third value.
 
+mod concat;
 mod terms;
 
 use crate::Unknown;
@@ -241,6 +242,16 @@ impl Builder {
             }
             "isblank" => self.text_test(&args[0], |_| Ok(TextTest::Regex(r"^\s*$".into())))?,
             "in" => return self.member(&args[0], &args[1..]),
+            "in_ci" if number_as_text(&args[0]).is_some() || concat::parts(&args[0]).is_some() => {
+                let Some(texts) = needles(&args[1..]) else { return Ok(None) };
+                let mut any = Vec::with_capacity(texts.len());
+                for t in texts {
+                    let item = Expr::literal(Value::Str(t), args[0].span);
+                    let one = Expr::known("eq_ci", vec![args[0].clone(), item], args[0].span);
+                    any.push(self.truth(&one, true)?);
+                }
+                Some(self.arena.or(any))
+            }
             "in_ci" => {
                 if self.needs_enumeration(&args[0]) {
                     return Ok(None);
@@ -275,6 +286,12 @@ impl Builder {
                     return Ok(Some(self.same("eq_ci", subject, pattern, true)?));
                 }
                 let Some(p) = pattern.as_literal().map(|v| v.text().into_owned()) else { return Ok(None) };
+                if name == "eq_ci"
+                    && let Some((number, _)) = number_as_text(subject)
+                {
+                    // To this comparison a null is "".
+                    return Ok(Some(self.number_text(number, &p)?));
+                }
                 let term = |before, after, ci: bool| TextTest::Term {
                     text: if ci { fold(&p) } else { p.clone() }.into(),
                     before,
@@ -336,6 +353,14 @@ impl Builder {
         test: impl FnOnce(&mut Builder) -> Result<TextTest, Unknown>,
     ) -> Result<Option<Node>, Unknown> {
         self.spend()?;
+        if let Some(parts) = concat::parts(subject) {
+            let t = test(self)?;
+            if let TextTest::Literal { text, start, end, ci } = &t {
+                return self.concat(parts, text, *start, *end, *ci);
+            }
+            let Some(Term::Text { var, lens, .. }) = self.term(subject)? else { return Ok(None) };
+            return Ok(Some(self.text_atom(var, &lens, t)));
+        }
         if self.needs_enumeration(subject) {
             return Ok(None);
         }
@@ -353,6 +378,11 @@ impl Builder {
     }
 
     fn empty(&mut self, x: &Expr) -> Built {
+        if let Some(parts) = concat::parts(x)
+            && let Some(n) = self.concat(parts, "", true, true, true)?
+        {
+            return Ok(n);
+        }
         Ok(match self.term(x)? {
             Some(Term::Text { var, lens, .. }) => self.text_atom(var, &lens, literal("", true, true, true)),
             Some(Term::Whole(var) | Term::Real(var)) => self.null_atom(var),
@@ -435,6 +465,28 @@ impl Builder {
                 }
             });
         }
+        if matches!(op, "eq" | "ne")
+            && let Value::Str(text) = value
+        {
+            if let Some((number, nullable)) = number_as_text(subject) {
+                let n = self.number_text(number, text)?;
+                if (op == "eq") == want {
+                    return Ok(Some(n));
+                }
+                let differs = self.arena.not(n);
+                if !nullable {
+                    return Ok(Some(differs));
+                }
+                let null = self.null(number)?;
+                let there = self.arena.not(null);
+                return Ok(Some(self.arena.and(vec![there, differs])));
+            }
+            if let Some(parts) = concat::parts(subject)
+                && let Some(n) = self.concat(parts, text, true, true, false)?
+            {
+                return Ok(Some(if (op == "eq") == want { n } else { self.arena.not(n) }));
+            }
+        }
         if self.needs_enumeration(subject) {
             return Ok(None);
         }
@@ -480,6 +532,28 @@ impl Builder {
             }
             _ => None,
         })
+    }
+
+    /// "The text of a whole number is this", where the text of a null is "".
+    fn number_text(&mut self, number: &Expr, text: &str) -> Built {
+        if text.is_empty() {
+            return self.null(number);
+        }
+        match text.parse::<i64>().ok().filter(|n| n.to_string() == text) {
+            None => Ok(Arena::FALSE),
+            Some(n) => {
+                let n = Expr::literal(Value::Long(n), number.span);
+                match self.compare("eq", number, &n, true)? {
+                    Some(n) => Ok(n),
+                    None => self.opaque(
+                        &Expr::known("eq", vec![number.clone(), n], number.span),
+                        true,
+                        false,
+                        false,
+                    ),
+                }
+            }
+        }
     }
 
     /// Equality of two computed values or columns, whichever is written first.
@@ -606,6 +680,17 @@ impl Builder {
             self.facts.push(vec![(a, false), (other, false)]);
         }
         Ok(self.arena.lit(a, true))
+    }
+}
+
+/// A whole number that is read as text, and whether the text of a null is null.
+fn number_as_text(e: &Expr) -> Option<(&Expr, bool)> {
+    match &e.kind {
+        ExprKind::Call(f, args) if matches!(f.name, "tostring" | "text_or_null") => {
+            let [x] = args.as_slice() else { return None };
+            matches!(x.ty, Type::Int | Type::Long).then_some((x, f.name == "text_or_null"))
+        }
+        _ => None,
     }
 }
 

@@ -42,7 +42,13 @@ fn needle(r: &mut Random) -> String {
 
 fn text(r: &mut Random) -> Expr {
     let c = col("Cmd", Type::String);
-    match r.below(9) {
+    match r.below(12) {
+        5 => call("strcat", vec![c.clone(), lit(Value::str("b")), call("toupper", vec![c])]),
+        6 => call("strcat", vec![lit(Value::str("a")), c.clone(), c]),
+        7 => {
+            let f = *r.pick(&["tostring", "text_or_null"]);
+            call(f, vec![col("Port", Type::Int)])
+        }
         0 => call("tolower", vec![c]),
         1 => call("basename", vec![c]),
         2 => call("toupper", vec![c]),

@@ -8,6 +8,7 @@ mod search;
 use crate::addresses;
 use crate::atom::{Atoms, Test, TextTest, Variable, text_value};
 use crate::budget::Meter;
+use crate::concrete::in_domain;
 use crate::formula::AtomId;
 use crate::theory::{Outcome, enumerate};
 use search::{Found, Wanted, search};
@@ -68,6 +69,9 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
         }
         tried.extend(values);
     }
+    if address {
+        tried.retain(|s| in_domain(Some(&Domain::Ip), &Value::str(s.as_str())));
+    }
     let mut first_violation = None;
     for s in &tried {
         match evaluator.violated(s) {
@@ -100,6 +104,10 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
     let texts: Vec<usize> =
         (0..lits.len()).filter(|i| matches!(atoms.atom(lits[*i].0).test, Test::Text(..))).collect();
     match refine(atoms, lits, &texts, &evaluator, no_separators, meter) {
+        // What stands in a column of addresses is one; the search knows nothing of that.
+        Ok(Refined::Text(s)) if address && !in_domain(Some(&Domain::Ip), &Value::str(s.as_str())) => {
+            Outcome::Unknown("addresses that are looked at as texts".into())
+        }
         Ok(Refined::Text(s)) => match evaluator.violated(&s) {
             None => Outcome::Sat(text_value(var.expr.ty, s)),
             Some(_) => Outcome::Unknown("a function that is only understood by trying values".into()),
