@@ -1,12 +1,12 @@
 //! Proves things about a folder of Sigma rules: which can fire, and which of their parts do nothing.
 //!
-//! `cargo run --release -p tercel-verify --example lint_sigma -- FOLDER [--list] [--no-dead]`
+//! `cargo run --release -p tercel-verify --example lint_sigma -- FOLDER [--list] [--no-dead] [--open]`
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tercel_schema::{SchemaCatalog, Schemas};
-use tercel_verify::{Budget, Formula, Verdict, dead_sites, satisfiable};
+use tercel_verify::{Anything, Budget, Formula, Verdict, dead_sites, satisfiable};
 
 fn rules(dir: &Path, out: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
@@ -29,7 +29,7 @@ fn peak() -> Option<u64> {
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some(dir) = args.iter().find(|a| !a.starts_with("--")) else {
-        eprintln!("usage: lint_sigma FOLDER [--list] [--no-dead]");
+        eprintln!("usage: lint_sigma FOLDER [--list] [--no-dead] [--open]");
         return;
     };
     let (list, dead) = (args.iter().any(|a| a == "--list"), !args.iter().any(|a| a == "--no-dead"));
@@ -46,11 +46,20 @@ fn main() {
     let mut slow: Vec<(Duration, String)> = Vec::new();
     let mut loading = Duration::ZERO;
     let options = tercel_sigma::Options::default();
+    let open = args.iter().any(|a| a == "--open");
     for f in &files {
         let t = Instant::now();
         let Ok(text) = std::fs::read_to_string(f) else { continue };
         let (file, _) = tercel_sigma::parse(&text);
-        let rels: Vec<_> = file.rules().map(|r| tercel_sigma::lower(r, &catalog, &options).0).collect();
+        let lowered_rel = |r| {
+            let rel = tercel_sigma::lower(r, &catalog, &options).0;
+            if !open {
+                return rel;
+            }
+            let anything = rel.map_or_else(Anything::new, |r| Anything::typed(&r.schema));
+            tercel_sigma::lower(r, &anything, &options).0
+        };
+        let rels: Vec<_> = file.rules().map(lowered_rel).collect();
         loading += t.elapsed();
         let name = f.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let t = Instant::now();
@@ -109,7 +118,13 @@ fn main() {
                                 text.get(s.start as usize..s.end as usize).unwrap_or("?").replace('\n', " ")
                             };
                             let by = s.covered_by.map(|c| format!(" (covered by {})", part(c)));
-                            println!("{name}: {:?}: {}{}", s.kind, part(s.span), by.unwrap_or_default());
+                            let because: Vec<String> = s.because.iter().map(|r| part(r.span)).collect();
+                            println!(
+                                "{name}: {:?}: {}{} because {because:?}",
+                                s.kind,
+                                part(s.span),
+                                by.unwrap_or_default()
+                            );
                         }
                     }
                 }

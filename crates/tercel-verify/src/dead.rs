@@ -7,27 +7,39 @@ use crate::evaluate::{ColumnTests, Memo, Truths};
 use crate::flatten::{Env, Flattener};
 use crate::formula::{Arena, Node, NodeKind};
 use crate::prover::{Answer, Prover};
-use crate::questions::{Event, event};
+use crate::questions::Event;
 use std::collections::{BTreeMap, HashMap};
 use tercel_ir::{Expr, ExprKind, Rel, Span};
+
+mod explain;
 
 /// What is wrong with a part, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum DeadKind {
     /// No event passes at all.
     NeverFires,
-    /// A condition that every event fulfils which gets as far.
-    AlwaysTrue,
     /// An alternative of several conditions that adds no event.
     SelectionWithoutEffect,
     /// An exclusion that excludes nothing.
     FilterNeverBites,
+    /// A condition that every event fulfils which gets as far.
+    AlwaysTrue,
     /// An item of a list or alternative that adds no event.
     ItemNeverMatters,
-    /// Another item finds everything that this one finds.
+    /// Another item finds everything that this one finds, or an exclusion takes it all away.
     Shadowed,
     /// A test for absence that the rest makes unnecessary: harmless.
     Redundant,
+}
+
+/// A part of the rest that makes a part idle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reason {
+    /// Where it stands.
+    pub span: Span,
+    /// It is met (a condition that must hold beside the part), or not met (another alternative, which
+    /// would find the event anyway).
+    pub met: bool,
 }
 
 /// A part without effect.
@@ -37,9 +49,21 @@ pub struct DeadSite {
     pub kind: DeadKind,
     /// Where the part stands.
     pub span: Span,
+    /// The part that it belongs to, such as a list, where there is one.
+    pub parent: Option<Span>,
+    /// Parts beside it in that part.
+    pub siblings: usize,
+    /// It stands under a negation: what it finds is excluded.
+    pub excludes: bool,
     /// The other part that covers it, where one does.
     pub covered_by: Option<Span>,
-    /// An event that the part is about: it shows what the part was meant to do and does not.
+    /// The smallest set of other parts found that together make it idle; of a detection that never fires,
+    /// those that cannot hold together. Empty when none that could be shown was found.
+    pub because: Vec<Reason>,
+    /// What the log source or a view demands is among the reasons.
+    pub by_source: bool,
+    /// An event that the part is about: of an exclusion or a condition one that it would keep out, of an
+    /// item or alternative one that it is for. The whole never finds it, or finds it anyway.
     pub example: Option<Event>,
 }
 
@@ -66,6 +90,8 @@ struct Part {
     span: Span,
     /// A group of a long list, or a view's condition: nothing that an author wrote.
     hidden: bool,
+    /// A condition of a view or log source.
+    source: bool,
     /// Only asks whether something is absent.
     absence: bool,
 }
@@ -106,6 +132,7 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
     let deadline = std::time::Instant::now() + budget.time.saturating_mul(8);
     let mut runs: Vec<Run<'_>> = Vec::new();
     let mut undecided: Option<Unknown> = None;
+    let mut never: Option<DeadSite> = None;
     // Filters that an author wrote, and what they are in each branch.
     let mut tops: BTreeMap<Span, Parts> = BTreeMap::new();
     for b in &branches {
@@ -118,7 +145,7 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
             if s.in_view {
                 list.push(tree.fixed(&s.predicate, &s.env, &mut flattener)?);
             } else {
-                let top = tree.build(&s.predicate, &s.env, &mut flattener)?;
+                let top = tree.build(&s.predicate, None, &s.env, &mut flattener)?;
                 list.push(top);
                 written.push((s.predicate.span, top));
             }
@@ -144,7 +171,11 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
                 });
             }
             // A dead branch has nothing to say about the parts of the others.
-            Answer::Unsat => {}
+            Answer::Unsat => {
+                if never.is_none() {
+                    never = Some(tree.contradiction(root, rel.span, budget));
+                }
+            }
             Answer::Unknown(u) => {
                 undecided.get_or_insert(u);
             }
@@ -155,12 +186,17 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
         if let Some(u) = undecided {
             return Err(u);
         }
-        report.sites.push(DeadSite {
+        report.sites.push(never.unwrap_or(DeadSite {
             kind: DeadKind::NeverFires,
             span: rel.span,
+            parent: None,
+            siblings: 0,
+            excludes: false,
             covered_by: None,
+            because: Vec::new(),
+            by_source: false,
             example: None,
-        });
+        }));
         return Ok(report);
     }
     // The last of several equal parts is the superfluous one.
@@ -259,6 +295,7 @@ impl Tree {
             truth: (Arena::TRUE, Arena::FALSE),
             span,
             hidden,
+            source: false,
             absence: false,
         });
         let id = self.parts.len() - 1;
@@ -270,32 +307,44 @@ impl Tree {
 
     fn fixed(&mut self, e: &Expr, env: &Env, f: &mut Flattener) -> Result<usize, Unknown> {
         let e = f.substitute(e, env)?;
-        let id = self.part(PartKind::Leaf, e.span, true);
+        let id = self.part(PartKind::Leaf, Span::default(), true);
         let b = &mut self.prover.builder;
         self.parts[id].truth = (b.truth(&e, true)?, b.truth(&e, false)?);
+        self.parts[id].source = true;
         Ok(id)
     }
 
-    fn build(&mut self, e: &Expr, env: &Env, flat: &mut Flattener) -> Result<usize, Unknown> {
+    /// The tree of a condition. `above` is what it is a child of: pieces that one value stands for have the
+    /// place of the value and are nothing that an author could take out singly, and a membership test among
+    /// alternatives is only how a front end writes some items of one list.
+    fn build(
+        &mut self,
+        e: &Expr,
+        above: Option<(PartKind, Span)>,
+        env: &Env,
+        flat: &mut Flattener,
+    ) -> Result<usize, Unknown> {
+        let piece = above.is_some_and(|(_, span)| span == e.span);
         match &e.kind {
             ExprKind::And(items) | ExprKind::Or(items) => {
                 let kind = if matches!(e.kind, ExprKind::And(_)) { PartKind::All } else { PartKind::Any };
-                let id = self.part(kind, e.span, false);
+                let id = self.part(kind, e.span, piece);
                 let mut children = Vec::with_capacity(items.len());
                 for i in items {
-                    children.push(self.build(i, env, flat)?);
+                    children.push(self.build(i, Some((kind, e.span)), env, flat)?);
                 }
                 self.adopt(id, children);
                 Ok(id)
             }
             ExprKind::Not(x) => {
-                let id = self.part(PartKind::Not, e.span, false);
-                let child = self.build(x, env, flat)?;
+                let id = self.part(PartKind::Not, e.span, piece);
+                let child = self.build(x, Some((PartKind::Not, e.span)), env, flat)?;
                 self.adopt(id, vec![child]);
                 Ok(id)
             }
             ExprKind::Call(f, args) if matches!(f.name, "in" | "in_ci" | "has_any") && args.len() > 2 => {
-                let id = self.part(PartKind::Any, e.span, false);
+                let among = above.is_some_and(|(kind, _)| kind == PartKind::Any);
+                let id = self.part(PartKind::Any, e.span, piece || among);
                 let mut children = Vec::with_capacity(args.len());
                 for item in &args[1..] {
                     let one = Expr {
@@ -303,21 +352,21 @@ impl Tree {
                         ty: e.ty,
                         span: item.span,
                     };
-                    children.push(self.leaf(&one, env, flat)?);
+                    children.push(self.leaf(&one, item.span == e.span, env, flat)?);
                 }
                 self.adopt(id, children);
                 Ok(id)
             }
-            _ => self.leaf(e, env, flat),
+            _ => self.leaf(e, piece, env, flat),
         }
     }
 
-    fn leaf(&mut self, e: &Expr, env: &Env, f: &mut Flattener) -> Result<usize, Unknown> {
+    fn leaf(&mut self, e: &Expr, piece: bool, env: &Env, f: &mut Flattener) -> Result<usize, Unknown> {
         let absence = matches!(&e.kind, ExprKind::Call(f, _)
             if matches!(f.name, "isnull" | "isempty" | "isnotnull" | "isnotempty"));
         let span = e.span;
         let e = f.substitute(e, env)?;
-        let id = self.part(PartKind::Leaf, span, false);
+        let id = self.part(PartKind::Leaf, span, piece);
         let b = &mut self.prover.builder;
         self.parts[id].truth = (b.truth(&e, true)?, b.truth(&e, false)?);
         self.parts[id].absence = absence;
@@ -556,60 +605,5 @@ impl Run<'_> {
             }
         }
         false
-    }
-
-    /// What kind of thing a part without effect is.
-    fn explain(&mut self, id: usize, context: PartKind) -> DeadSite {
-        let p = &self.tree.parts[id];
-        let (span, truth, absence, kind) = (p.span, p.truth, p.absence, p.kind);
-        let composite = kind == PartKind::All || kind == PartKind::Any;
-        let mut covered_by = None;
-        if context == PartKind::Any {
-            covered_by = self.cover(id);
-        }
-        let kind = match context {
-            _ if absence
-                || kind == PartKind::Not && self.tree.parts[self.tree.parts[id].children[0]].absence =>
-            {
-                DeadKind::Redundant
-            }
-            PartKind::All if kind == PartKind::Not => DeadKind::FilterNeverBites,
-            PartKind::All => DeadKind::AlwaysTrue,
-            _ if covered_by.is_some() => DeadKind::Shadowed,
-            _ if composite => DeadKind::SelectionWithoutEffect,
-            _ => DeadKind::ItemNeverMatters,
-        };
-        // What the part is about: of a filter, an event that it would exclude.
-        let about = if kind == DeadKind::FilterNeverBites { truth.1 } else { truth.0 };
-        let example = match self.tree.prover.ask(&[about], self.budget) {
-            Answer::Sat(row) => Some(event(self.table, &row, &self.assumptions)),
-            _ => None,
-        };
-        DeadSite { kind, span, covered_by, example }
-    }
-
-    /// A sibling that is true wherever the part is.
-    fn cover(&mut self, id: usize) -> Option<Span> {
-        let mine = self.tree.parts[id].truth.0;
-        // An event of the part rules out most siblings without a proof.
-        let Answer::Sat(row) = self.tree.prover.ask(&[mine], self.budget) else { return None };
-        let truths = Truths::of(&self.tree.prover.builder.atoms, &row);
-        let mut memo = Memo::default();
-        let mut left = 40;
-        for s in self.tree.siblings(id) {
-            let theirs = self.tree.parts[s].truth.0;
-            if !truths.holds(&self.tree.prover.builder.arena, theirs, &mut memo) {
-                continue;
-            }
-            let not = self.tree.prover.builder.arena.not(theirs);
-            if matches!(self.tree.prover.ask(&[mine, not], self.budget), Answer::Unsat) {
-                return Some(self.tree.parts[s].span);
-            }
-            left -= 1;
-            if left == 0 {
-                break;
-            }
-        }
-        None
     }
 }

@@ -5,6 +5,7 @@
 //! - [`lint`]: findings with places, for rule authors, from the domains of columns alone;
 //! - [`never_fires`]: why a relation can have no rows at all, for the footer of a run;
 //! - [`dead_sites`]: parts of a detection that can be taken out without changing what it finds;
+//! - [`Anything`]: a Sigma rule's own logic, whatever table its events come from;
 //! - [`Formula::of`], [`satisfiable`], [`compare`]: a prover over single events. It turns conditions into
 //!   formulas over atoms (a text in a regular language, a number in an interval, a null), asks a SAT
 //!   solver for a model, asks a theory for each column whether its atoms can hold together, and tells
@@ -15,6 +16,7 @@
 //! answer says so and why.
 
 mod addresses;
+mod anything;
 mod atom;
 mod budget;
 mod build;
@@ -37,8 +39,9 @@ mod sat;
 mod strings;
 mod theory;
 
+pub use anything::Anything;
 pub use budget::Budget;
-pub use dead::{DeadKind, DeadReport, DeadSite, dead_sites};
+pub use dead::{DeadKind, DeadReport, DeadSite, Reason, dead_sites};
 pub use lint::{lint, never_fires};
 pub use outcome::{Outcomes, outcomes};
 pub use questions::{

@@ -1,0 +1,217 @@
+//! Why a part has no effect, so that an author can follow it: what covers it, or the few other parts that
+//! make it idle.
+
+use super::{DeadKind, DeadSite, PartKind, Reason, Run, Tree};
+use crate::budget::Budget;
+use crate::evaluate::{Memo, Truths};
+use crate::formula::{Arena, Node};
+use crate::prover::Answer;
+use crate::questions::event;
+use tercel_ir::Span;
+
+/// Parts that are looked through for reasons; a rule with more gets none.
+const MOST: usize = 400;
+/// Siblings for which a proof is tried that they cover a part.
+const COVERS: usize = 40;
+/// More reasons than these are none that a person would follow.
+const FEW: usize = 6;
+
+/// Something that must be so for a part to make a difference.
+struct Demand {
+    node: Node,
+    reason: Reason,
+    hidden: bool,
+}
+
+impl Tree {
+    /// A part's own alternatives or conditions one by one, where they all must be (or must not be) true.
+    fn demand(&mut self, id: usize, met: bool, out: &mut Vec<Demand>) {
+        let p = &self.parts[id];
+        // Taken out already, or true of every event.
+        if p.truth.0 == Arena::constant(met) {
+            return;
+        }
+        let splits = match p.kind {
+            PartKind::All => met,
+            PartKind::Any => !met,
+            PartKind::Not | PartKind::Leaf => false,
+        };
+        if splits && out.len() < MOST {
+            for c in p.children.clone() {
+                self.demand(c, met, out);
+            }
+            return;
+        }
+        let (span, hidden, truth) = (p.span, p.source, p.truth.0);
+        let node = if met { truth } else { self.prover.builder.arena.not(truth) };
+        out.push(Demand { node, reason: Reason { span, met }, hidden });
+    }
+
+    /// What must be so around a part for its truth to decide about the whole: what stands beside it in a
+    /// conjunction is true, what stands beside it in a disjunction is not.
+    fn demands(&mut self, id: usize) -> Vec<Demand> {
+        let mut out = Vec::new();
+        let mut at = id;
+        while let Some(parent) = self.parts[at].parent {
+            let kind = self.parts[parent].kind;
+            if matches!(kind, PartKind::All | PartKind::Any) {
+                for c in self.parts[parent].children.clone() {
+                    if c != at {
+                        self.demand(c, kind == PartKind::All, &mut out);
+                    }
+                }
+            }
+            at = parent;
+        }
+        out
+    }
+
+    /// Whether the part stands under an odd number of negations.
+    fn excludes(&self, id: usize) -> bool {
+        let mut odd = false;
+        let mut at = id;
+        while let Some(parent) = self.parts[at].parent {
+            odd ^= self.parts[parent].kind == PartKind::Not;
+            at = parent;
+        }
+        odd
+    }
+
+    fn contradicts(&mut self, fixed: &[Node], some: &[&Demand], budget: &Budget) -> bool {
+        let roots: Vec<Node> = fixed.iter().copied().chain(some.iter().map(|d| d.node)).collect();
+        matches!(self.prover.ask(&roots, budget), Answer::Unsat)
+    }
+
+    /// The smallest set (none of it can be left out) of demands that cannot be met together with what is
+    /// fixed, by halving: a few of many cost a few proofs each. `None` when all of them can be met.
+    fn core<'d>(&mut self, fixed: &[Node], all: &'d [Demand], budget: &Budget) -> Option<Vec<&'d Demand>> {
+        if all.len() > MOST {
+            return None;
+        }
+        let list: Vec<&Demand> = all.iter().collect();
+        if !self.contradicts(fixed, &list, budget) {
+            return None;
+        }
+        Some(self.shrink(fixed, &[], &list, budget))
+    }
+
+    fn shrink<'d>(
+        &mut self,
+        fixed: &[Node],
+        kept: &[&'d Demand],
+        list: &[&'d Demand],
+        budget: &Budget,
+    ) -> Vec<&'d Demand> {
+        // `kept` with `list` contradicts; which of `list` are needed?
+        if self.contradicts(fixed, kept, budget) {
+            return Vec::new();
+        }
+        if list.len() <= 1 {
+            return list.to_vec();
+        }
+        let (left, right) = list.split_at(list.len() / 2);
+        let with: Vec<&Demand> = kept.iter().chain(left).copied().collect();
+        let of_right = self.shrink(fixed, &with, right, budget);
+        let with: Vec<&Demand> = kept.iter().chain(&of_right).copied().collect();
+        let mut of_left = self.shrink(fixed, &with, left, budget);
+        of_left.extend(of_right);
+        of_left
+    }
+
+    /// Why no event passes: the conditions that cannot hold together.
+    pub(super) fn contradiction(&mut self, root: usize, span: Span, budget: &Budget) -> DeadSite {
+        let mut all = Vec::new();
+        self.demand(root, true, &mut all);
+        let (because, by_source) = reasons(self.core(&[], &all, budget));
+        DeadSite {
+            kind: DeadKind::NeverFires,
+            span: because.first().map_or(span, |r| r.span),
+            parent: None,
+            siblings: 0,
+            excludes: false,
+            covered_by: None,
+            because,
+            by_source,
+            example: None,
+        }
+    }
+}
+
+/// What can be shown of a core, in the order of the text.
+fn reasons(core: Option<Vec<&Demand>>) -> (Vec<Reason>, bool) {
+    let core = core.unwrap_or_default();
+    let by_source = core.iter().any(|d| d.hidden);
+    let mut out: Vec<Reason> = core.iter().filter(|d| !d.hidden).map(|d| d.reason).collect();
+    out.sort_by_key(|r| (r.span.start, r.span.end));
+    out.dedup();
+    if out.len() > FEW {
+        out.clear();
+    }
+    (out, by_source)
+}
+
+impl Run<'_> {
+    /// What kind of thing a part without effect is, and why it has none.
+    pub(super) fn explain(&mut self, id: usize, context: PartKind) -> DeadSite {
+        let p = &self.tree.parts[id];
+        let (span, truth, absence, kind) = (p.span, p.truth, p.absence, p.kind);
+        let composite = kind == PartKind::All || kind == PartKind::Any;
+        let parent = self.tree.above(id).map(|a| self.tree.parts[a].span);
+        let siblings = self.tree.siblings(id).len();
+        let excludes = self.tree.excludes(id);
+        let about = if context == PartKind::All { truth.1 } else { truth.0 };
+        let example = match self.tree.prover.ask(&[about], self.budget) {
+            Answer::Sat(row) => Some(row),
+            _ => None,
+        };
+        let mut covered_by = None;
+        let mut found = (Vec::new(), false);
+        if context == PartKind::Any
+            && let Some(row) = &example
+        {
+            let truths = Truths::of(&self.tree.prover.builder.atoms, row);
+            covered_by = self.cover(id, &truths);
+        }
+        if covered_by.is_none() {
+            let all = self.tree.demands(id);
+            found = reasons(self.tree.core(&[about], &all, self.budget));
+        }
+        let (because, by_source) = found;
+        let negation = kind == PartKind::Not;
+        let kind = match context {
+            _ if absence || negation && self.tree.parts[self.tree.parts[id].children[0]].absence => {
+                DeadKind::Redundant
+            }
+            PartKind::All if negation => DeadKind::FilterNeverBites,
+            PartKind::All => DeadKind::AlwaysTrue,
+            _ if covered_by.is_some() => DeadKind::Shadowed,
+            _ if composite => DeadKind::SelectionWithoutEffect,
+            _ => DeadKind::ItemNeverMatters,
+        };
+        let example = example.map(|row| event(self.table, &row, &self.assumptions));
+        DeadSite { kind, span, parent, siblings, excludes, covered_by, because, by_source, example }
+    }
+
+    /// A sibling that is true wherever the part is. The event is one of the part; it rules out most
+    /// siblings without a proof.
+    fn cover(&mut self, id: usize, truths: &Truths) -> Option<Span> {
+        let mine = self.tree.parts[id].truth.0;
+        let mut memo = Memo::default();
+        let mut left = COVERS;
+        for s in self.tree.siblings(id) {
+            let theirs = self.tree.parts[s].truth.0;
+            if !truths.holds(&self.tree.prover.builder.arena, theirs, &mut memo) {
+                continue;
+            }
+            let not = self.tree.prover.builder.arena.not(theirs);
+            if matches!(self.tree.prover.ask(&[mine, not], self.budget), Answer::Unsat) {
+                return Some(self.tree.parts[s].span);
+            }
+            left -= 1;
+            if left == 0 {
+                break;
+            }
+        }
+        None
+    }
+}

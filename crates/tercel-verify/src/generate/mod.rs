@@ -1,0 +1,523 @@
+//! Test events: for every alternative of a detection an event that fires through it alone, for every
+//! condition an event that fails it alone, for every exclusion an event that it alone keeps out.
+//!
+//! Each part of a detection (an item of a list, a selection, a filter) is replaced by what does nothing where
+//! it stands: true in a conjunction, false in a disjunction. An event on which that changes the verdict is a
+//! test of just this part. The solver finds one, or proves that there is none; near misses are first looked
+//! for by hand, by changing one value of an event that fires. Whatever comes of it is evaluated before it is
+//! handed out.
+
+mod sites;
+mod tree;
+mod vary;
+
+use crate::flatten::Flattener;
+use crate::formula::Node;
+use crate::prover::{Answer, Row};
+use crate::questions::event;
+use crate::{Budget, Event, Unknown};
+use sites::{Site, sites};
+use std::time::{Duration, Instant};
+use tercel_ir::{Expr, Name, Rel, Span, Type, Value};
+use tree::{Seen, Tree};
+
+/// Hits that near misses are made of.
+const BASES: usize = 4;
+/// Alternatives of other lists that one event is asked to show as well.
+const COMPANY: usize = 4;
+/// Time for what would only be nice.
+const SOFT: Duration = Duration::from_millis(100);
+
+/// What a test event shows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// It fires.
+    Whole,
+    /// It fires through this alternative alone.
+    Alternative,
+    /// It fires, and this alternative is true; others have to be as well.
+    Shared,
+    /// It fires because this condition of an exclusion fails.
+    Beside,
+    /// It does not fire because this condition fails.
+    Condition,
+    /// It does not fire because this excludes it.
+    Exclusion,
+}
+
+impl Role {
+    /// Whether events of this role fire.
+    pub fn fires(self) -> bool {
+        !matches!(self, Role::Condition | Role::Exclusion)
+    }
+}
+
+/// A part of a detection that an event is about.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Shown {
+    /// What the event shows of it.
+    pub role: Role,
+    /// The part in the author's text; none of what has no place there.
+    pub span: Option<Span>,
+}
+
+/// A test event.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Case {
+    /// The event.
+    pub event: Event,
+    /// Whether the detection fires on it.
+    pub fires: bool,
+    /// What it shows; at least one.
+    pub shows: Vec<Shown>,
+}
+
+/// Why there is no event for a part.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Gap {
+    /// Proved: there can be none.
+    None,
+    /// Not decided.
+    Unknown(String),
+}
+
+/// A part without a test event.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Missing {
+    /// What would have been shown of which part.
+    pub part: Shown,
+    /// Why it is not.
+    pub why: Gap,
+}
+
+/// The test events of a detection for one table.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Generated {
+    /// Events that fire first.
+    pub cases: Vec<Case>,
+    /// Parts for which there is none.
+    pub missing: Vec<Missing>,
+    /// Parts beyond the limit, which were not looked at.
+    pub skipped: usize,
+    /// Alternatives of the detection that were looked at.
+    pub alternatives: usize,
+}
+
+/// How to generate.
+pub struct Request<'a> {
+    /// Of each question.
+    pub budget: Budget,
+    /// Parts of one list that are looked at.
+    pub limit: usize,
+    /// For all questions together; what is not asked then is unknown.
+    pub time: Duration,
+    /// What an event must hold beside what the detection asks, best first: the first that can be is taken.
+    pub given: &'a [Vec<(Name, Value)>],
+    /// Whether near misses are wanted.
+    pub misses: bool,
+}
+
+/// The tables whose events a detection reads, in the order of its text.
+///
+/// # Errors
+/// When the detection looks at more than one event at a time: how.
+pub fn event_tables(rel: &Rel) -> Result<Vec<Name>, Unknown> {
+    let mut out: Vec<Name> = Vec::new();
+    for b in Flattener::new().branches(rel)? {
+        if !out.contains(&b.table) {
+            out.push(b.table);
+        }
+    }
+    Ok(out)
+}
+
+/// Test events of one table.
+///
+/// # Errors
+/// When the detection is not one over single events, or nothing could be found out about it.
+pub fn generate(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated, Unknown> {
+    let mut flat = Flattener::new();
+    let mut branches = flat.branches(rel)?;
+    branches.retain(|b| &*b.table == table);
+    let Some(name) = branches.first().map(|b| b.table.clone()) else {
+        return Err(Unknown::new(format!("it does not read {table}")));
+    };
+    let tree = Tree::new(&branches, &mut flat)?;
+    let mut run = Run {
+        tree,
+        request,
+        table: name,
+        assumptions: flat.assumptions().to_vec(),
+        fixed: Vec::new(),
+        given: Vec::new(),
+        deadline: Instant::now() + request.time,
+        hits: Vec::new(),
+        misses: Vec::new(),
+        out: Generated::default(),
+    };
+    if run.settle()? {
+        run.all();
+    } else {
+        run.missing(Role::Whole, None, Gap::None);
+    }
+    run.out.cases.sort_by_key(|c| !c.fires);
+    Ok(run.out)
+}
+
+struct Run<'r> {
+    tree: Tree,
+    request: &'r Request<'r>,
+    table: Name,
+    assumptions: Vec<crate::Assumption>,
+    /// What every event must be.
+    fixed: Vec<Node>,
+    given: Vec<Name>,
+    deadline: Instant,
+    hits: Vec<Seen>,
+    misses: Vec<Seen>,
+    out: Generated,
+}
+
+enum Found {
+    Event(Box<Seen>),
+    None,
+    Unknown(String),
+}
+
+impl Run<'_> {
+    /// Chooses what every event holds. False: the detection can never fire.
+    fn settle(&mut self) -> Result<bool, Unknown> {
+        let whole = self.tree.node(self.tree.root);
+        // One event alone is among no rows of another query.
+        let mut apart = Vec::new();
+        for a in &self.assumptions {
+            let column = Expr::column(a.column.clone(), Type::Bool, Span::default());
+            apart.push(self.tree.prover.builder.truth(&column, false)?);
+        }
+        let mut undecided = None;
+        let mut options: Vec<&[(Name, Value)]> = self.request.given.iter().map(Vec::as_slice).collect();
+        if options.is_empty() {
+            options.push(&[]);
+        }
+        let loosest: [&[Node]; 2] = [&apart, &[]];
+        for more in if apart.is_empty() { &loosest[1..] } else { &loosest[..] } {
+            for given in &options {
+                let mut fixed = more.to_vec();
+                let mut names = Vec::new();
+                for (column, value) in *given {
+                    let Some(e) = self.equals(column, value) else { continue };
+                    fixed.push(self.tree.prover.builder.truth(&e, true)?);
+                    names.push(column.clone());
+                }
+                let roots: Vec<Node> = fixed.iter().copied().chain([whole]).collect();
+                match self.tree.prover.ask(&roots, &self.request.budget) {
+                    Answer::Sat(_) => {
+                        (self.fixed, self.given) = (fixed, names);
+                        return Ok(true);
+                    }
+                    Answer::Unsat => {}
+                    Answer::Unknown(u) => undecided = Some(u),
+                }
+            }
+        }
+        match undecided {
+            Some(u) => Err(u),
+            None => match self.tree.prover.ask(&[whole], &self.request.budget) {
+                Answer::Unsat => Ok(false),
+                Answer::Unknown(u) => Err(u),
+                Answer::Sat(_) => {
+                    Err(Unknown::new("what it asks for is of no event that a source of the table writes"))
+                }
+            },
+        }
+    }
+
+    fn equals(&self, column: &Name, value: &Value) -> Option<Expr> {
+        let schema = &self.tree.prover.builder.schema();
+        let ty = match schema.get(column) {
+            Some(c) => c.ty,
+            None if schema.open => value.ty(),
+            None => return None,
+        };
+        let value = value.clone().coerce(ty);
+        let at = Span::default();
+        if value.is_null() {
+            return None;
+        }
+        let literal = Expr { ty, ..Expr::literal(value, at) };
+        Some(Expr::known("eq", vec![Expr::column(column.clone(), ty, at), literal], at))
+    }
+
+    fn all(&mut self) {
+        let (list, skipped) = sites(&self.tree, self.request.limit);
+        self.out.skipped = skipped;
+        let of = |role: Role| list.iter().filter(|s| s.role == role).cloned().collect::<Vec<Site>>();
+        let alternatives = of(Role::Alternative);
+        self.out.alternatives = alternatives.len().max(1);
+        self.alternatives(&alternatives);
+        self.ways();
+        if !self.request.misses {
+            return;
+        }
+        for s in of(Role::Condition).iter().chain(&of(Role::Exclusion)).chain(&of(Role::Beside)) {
+            self.one(s);
+        }
+    }
+
+    /// An event for each alternative; one event may do for alternatives of several lists.
+    fn alternatives(&mut self, list: &[Site]) {
+        let mut done = vec![false; list.len()];
+        for at in 0..list.len() {
+            if done[at] {
+                continue;
+            }
+            let site = &list[at];
+            // The next open alternative of each other list.
+            let mut company: Vec<&Site> = Vec::new();
+            for (i, other) in list.iter().enumerate().skip(at + 1) {
+                let known = |s: &&Site| s.parent(&self.tree) == other.parent(&self.tree);
+                if !done[i]
+                    && company.len() < COMPANY
+                    && site.parent(&self.tree) != other.parent(&self.tree)
+                    && !company.iter().any(known)
+                {
+                    company.push(other);
+                }
+            }
+            let mut found = None;
+            if !company.is_empty() {
+                let mut more = Vec::with_capacity(company.len());
+                for s in &company {
+                    let without = self.tree.without(&s.parts[0], s.neutral);
+                    more.push(self.tree.prover.builder.arena.not(without));
+                }
+                let budget = Budget { time: SOFT.min(self.request.budget.time), ..self.request.budget };
+                if let Found::Event(e) = self.solve(site, &site.parts[0], &more, &budget) {
+                    found = Some(e);
+                }
+            }
+            let found = match found {
+                Some(e) => Found::Event(e),
+                None => self.search(site),
+            };
+            match found {
+                Found::Event(seen) => {
+                    let shown: Vec<usize> = (0..list.len())
+                        .filter(|i| (*i == at || !done[*i]) && list[*i].claims(&self.tree, &seen).is_some())
+                        .collect();
+                    let seen = self.least(*seen, &|t, s| {
+                        shown.iter().all(|i| list[*i].claims(t, s).is_some())
+                    });
+                    shown.iter().for_each(|i| done[*i] = true);
+                    let shows = shown.iter().map(|i| list[*i].shown()).collect();
+                    self.case(seen, true, shows);
+                }
+                Found::Unknown(why) => self.missing(site.role, Some(site.span), Gap::Unknown(why)),
+                Found::None => self.shared(site),
+            }
+        }
+    }
+
+    /// Of an alternative that never fires alone, an event that fires with it.
+    fn shared(&mut self, site: &Site) {
+        for parts in &site.parts {
+            let mut any: Vec<Node> = parts.iter().map(|p| self.tree.node(*p)).collect();
+            let arena = &mut self.tree.prover.builder.arena;
+            any = vec![arena.or(any)];
+            any.push(self.tree.node(self.tree.root));
+            let holds = |t: &Tree, s: &Seen| t.holds(s) && parts.iter().any(|p| t.value(*p, s).0);
+            match self.ask(&any, &[], &self.request.budget.clone(), &holds) {
+                Found::Event(seen) => {
+                    let seen = self.least(*seen, &holds);
+                    let shown = Shown { role: Role::Shared, span: Some(site.span) };
+                    return self.case(seen, true, vec![shown]);
+                }
+                Found::Unknown(why) => {
+                    return self.missing(Role::Shared, Some(site.span), Gap::Unknown(why));
+                }
+                Found::None => {}
+            }
+        }
+        self.missing(site.role, Some(site.span), Gap::None);
+    }
+
+    /// At least one event for each way to the result.
+    fn ways(&mut self) {
+        for way in self.tree.ways.clone() {
+            if self.hits.iter().any(|s| self.tree.value(way, s).0) {
+                continue;
+            }
+            let root = self.tree.node(way);
+            let holds = |t: &Tree, s: &Seen| t.value(way, s).0;
+            match self.ask(&[root], &[], &self.request.budget.clone(), &holds) {
+                Found::Event(seen) => {
+                    let seen = self.least(*seen, &holds);
+                    self.case(seen, true, vec![Shown { role: Role::Whole, span: None }]);
+                }
+                // A union may have parts that are dead; that the whole is not is known.
+                Found::None => self.missing(Role::Whole, None, Gap::None),
+                Found::Unknown(why) => self.missing(Role::Whole, None, Gap::Unknown(why)),
+            }
+        }
+    }
+
+    /// An event for one part.
+    fn one(&mut self, site: &Site) {
+        let found = match self.by_hand(site) {
+            Some(seen) => Found::Event(Box::new(seen)),
+            None => self.search(site),
+        };
+        match found {
+            Found::Event(seen) => {
+                let keep: Vec<Name> =
+                    if site.role == Role::Condition { site.columns(&self.tree) } else { Vec::new() };
+                let seen = self.least(*seen, &|t, s| {
+                    site.claims(t, s).is_some() && keep.iter().all(|c| s.row.contains_key(c) || !site.present)
+                });
+                self.case(seen, site.role.fires(), vec![site.shown()]);
+            }
+            Found::None => self.missing(site.role, Some(site.span), Gap::None),
+            Found::Unknown(why) => self.missing(site.role, Some(site.span), Gap::Unknown(why)),
+        }
+    }
+
+    /// One value of an event that is known, changed a little.
+    fn by_hand(&self, site: &Site) -> Option<Seen> {
+        let bases: Vec<&Seen> = match site.role {
+            Role::Condition => self.hits.iter().take(BASES).collect(),
+            Role::Beside => self.misses.iter().rev().take(BASES).collect(),
+            _ => return None,
+        };
+        let schema = self.tree.prover.builder.schema();
+        for base in bases {
+            for column in site.columns(&self.tree) {
+                if self.given.contains(&column) {
+                    continue;
+                }
+                let known = schema.get(&column);
+                let ty = known.map_or(Type::String, |c| c.ty);
+                let domain = known.and_then(|c| c.domain.as_ref());
+                let now = base.row.get(&column).cloned().unwrap_or_default();
+                let mut wanted = Vec::new();
+                for leaf in site.leaves(&self.tree) {
+                    if self.tree.leaves[leaf].columns.contains(&column) {
+                        vary::literals(&self.tree.leaves[leaf].expr, &mut wanted);
+                    }
+                }
+                let mut seen = base.clone();
+                for value in vary::near(&column, ty, domain, &now, &wanted) {
+                    self.tree.put(&mut seen, &column, &value.coerce(ty));
+                    if site.claims(&self.tree, &seen).is_some() {
+                        return Some(seen);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Asks the solver, for each place of the part.
+    fn search(&mut self, site: &Site) -> Found {
+        let budget = self.request.budget;
+        let mut unknown = None;
+        for parts in &site.parts {
+            // What fails should be there and be something else, rather than be missing.
+            let mut there = Vec::new();
+            if site.role == Role::Condition {
+                for c in site.columns(&self.tree).iter().take(3) {
+                    let schema = self.tree.prover.builder.schema();
+                    let ty = schema.get(c).map_or(Type::String, |c| c.ty);
+                    let e = Expr::column(c.clone(), ty, Span::default());
+                    let e = Expr::known("isnotempty", vec![e], Span::default());
+                    there.extend(self.tree.prover.builder.truth(&e, true));
+                }
+            }
+            if !there.is_empty()
+                && let Found::Event(e) = self.solve(site, parts, &there, &budget)
+            {
+                return Found::Event(e);
+            }
+            match self.solve(site, parts, &[], &budget) {
+                Found::Event(e) => return Found::Event(e),
+                Found::None => {}
+                Found::Unknown(why) => unknown = Some(why),
+            }
+        }
+        unknown.map_or(Found::None, Found::Unknown)
+    }
+
+    fn solve(&mut self, site: &Site, parts: &[usize], more: &[Node], budget: &Budget) -> Found {
+        let whole = self.tree.node(self.tree.root);
+        let without = self.tree.without(parts, site.neutral);
+        if without == whole {
+            return Found::None;
+        }
+        let arena = &mut self.tree.prover.builder.arena;
+        let roots = if site.role.fires() {
+            [whole, arena.not(without)]
+        } else {
+            [without, arena.not(whole)]
+        };
+        let site = Site { parts: vec![parts.to_vec()], ..site.clone() };
+        self.ask(&roots, more, budget, &|t, s| site.claims(t, s).is_some())
+    }
+
+    fn ask(
+        &mut self,
+        roots: &[Node],
+        more: &[Node],
+        budget: &Budget,
+        right: &dyn Fn(&Tree, &Seen) -> bool,
+    ) -> Found {
+        if Instant::now() >= self.deadline {
+            return Found::Unknown("the time for all its test events is used up".into());
+        }
+        let all: Vec<Node> = roots.iter().chain(more).chain(&self.fixed).copied().collect();
+        match self.tree.prover.ask(&all, budget) {
+            Answer::Sat(row) => {
+                let seen = self.tree.see(row);
+                if right(&self.tree, &seen) {
+                    Found::Event(Box::new(seen))
+                } else {
+                    Found::Unknown("internal error: an event did not behave as computed".into())
+                }
+            }
+            Answer::Unsat => Found::None,
+            Answer::Unknown(u) => Found::Unknown(u.reason),
+        }
+    }
+
+    /// The event without the columns that do not matter.
+    fn least(&self, mut seen: Seen, right: &dyn Fn(&Tree, &Seen) -> bool) -> Seen {
+        let columns: Vec<Name> = seen.row.keys().filter(|c| !self.given.contains(c)).cloned().collect();
+        for c in columns {
+            let mut fewer = seen.clone();
+            self.tree.put(&mut fewer, &c, &Value::Null);
+            if right(&self.tree, &fewer) {
+                seen = fewer;
+            }
+        }
+        seen
+    }
+
+    fn case(&mut self, seen: Seen, fires: bool, shows: Vec<Shown>) {
+        let made = event(&self.table, &known(&seen.row), &self.assumptions);
+        let same = self.out.cases.iter_mut().find(|c| c.fires == fires && c.event == made);
+        match same {
+            Some(c) => c.shows.extend(shows),
+            None => self.out.cases.push(Case { event: made, fires, shows }),
+        }
+        if fires { self.hits.push(seen) } else { self.misses.push(seen) }
+    }
+
+    fn missing(&mut self, role: Role, span: Option<Span>, why: Gap) {
+        self.out.missing.push(Missing { part: Shown { role, span }, why });
+    }
+}
+
+fn known(row: &Row) -> Row {
+    row.iter().filter(|(_, v)| !v.is_null()).map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests;
