@@ -32,14 +32,24 @@ pub enum DeadKind {
     Redundant,
 }
 
-/// A part of the rest that makes a part idle.
+/// How something else makes a part idle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReasonKind {
+    /// A condition that must hold beside the part.
+    Condition,
+    /// An exclusion that must not hold.
+    Exclusion,
+    /// Another alternative, which would find the event anyway.
+    Alternative,
+}
+
+/// Something else that makes a part idle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reason {
     /// Where it stands.
     pub span: Span,
-    /// It is met (a condition that must hold beside the part), or not met (another alternative, which
-    /// would find the event anyway).
-    pub met: bool,
+    /// What it is to the part.
+    pub kind: ReasonKind,
 }
 
 /// A part without effect.

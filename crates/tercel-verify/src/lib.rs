@@ -6,6 +6,7 @@
 //! - [`never_fires`]: why a relation can have no rows at all, for the footer of a run;
 //! - [`dead_sites`]: parts of a detection that can be taken out without changing what it finds;
 //! - [`Anything`]: a Sigma rule's own logic, whatever table its events come from;
+//! - [`generate`]: test events, one for each part of a detection that makes a difference;
 //! - [`Formula::of`], [`satisfiable`], [`compare`]: a prover over single events. It turns conditions into
 //!   formulas over atoms (a text in a regular language, a number in an interval, a null), asks a SAT
 //!   solver for a model, asks a theory for each column whether its atoms can hold together, and tells
@@ -26,6 +27,7 @@ mod evaluate;
 mod facts;
 mod flatten;
 mod formula;
+pub mod generate;
 mod key;
 mod lemmas;
 mod lens;
@@ -41,7 +43,7 @@ mod theory;
 
 pub use anything::Anything;
 pub use budget::Budget;
-pub use dead::{DeadKind, DeadReport, DeadSite, Reason, dead_sites};
+pub use dead::{DeadKind, DeadReport, DeadSite, Reason, ReasonKind, dead_sites};
 pub use lint::{lint, never_fires};
 pub use outcome::{Outcomes, outcomes};
 pub use questions::{

@@ -1,7 +1,7 @@
 //! Why a part has no effect, so that an author can follow it: what covers it, or the few other parts that
 //! make it idle.
 
-use super::{DeadKind, DeadSite, PartKind, Reason, Run, Tree};
+use super::{DeadKind, DeadSite, PartKind, Reason, ReasonKind, Run, Tree};
 use crate::budget::Budget;
 use crate::evaluate::{Memo, Truths};
 use crate::formula::{Arena, Node};
@@ -23,28 +23,42 @@ struct Demand {
     hidden: bool,
 }
 
+/// What is demanded of a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    True,
+    /// False or null.
+    NotTrue,
+    False,
+}
+
 impl Tree {
     /// A part's own alternatives or conditions one by one, where they all must be (or must not be) true.
-    fn demand(&mut self, id: usize, met: bool, out: &mut Vec<Demand>) {
+    fn demand(&mut self, id: usize, want: Want, kind: ReasonKind, out: &mut Vec<Demand>) {
         let p = &self.parts[id];
-        // Taken out already, or true of every event.
-        if p.truth.0 == Arena::constant(met) {
-            return;
-        }
-        let splits = match p.kind {
-            PartKind::All => met,
-            PartKind::Any => !met,
-            PartKind::Not | PartKind::Leaf => false,
+        let (span, hidden, part, (t, f)) = (p.span, p.source, p.kind, p.truth);
+        let node = match want {
+            Want::True => t,
+            Want::NotTrue => self.prover.builder.arena.not(t),
+            Want::False => f,
         };
-        if splits && out.len() < MOST {
-            for c in p.children.clone() {
-                self.demand(c, met, out);
-            }
+        // Taken out already, or so of every event.
+        if node == Arena::TRUE {
             return;
         }
-        let (span, hidden, truth) = (p.span, p.source, p.truth.0);
-        let node = if met { truth } else { self.prover.builder.arena.not(truth) };
-        out.push(Demand { node, reason: Reason { span, met }, hidden });
+        let inner = match (part, want) {
+            (PartKind::All, Want::True) | (PartKind::Any, Want::NotTrue | Want::False) => Some((want, kind)),
+            (PartKind::Not, Want::True) => Some((Want::False, ReasonKind::Exclusion)),
+            _ => None,
+        };
+        match inner {
+            Some((want, kind)) if out.len() < MOST => {
+                for c in self.parts[id].children.clone() {
+                    self.demand(c, want, kind, out);
+                }
+            }
+            _ => out.push(Demand { node, reason: Reason { span, kind }, hidden }),
+        }
     }
 
     /// What must be so around a part for its truth to decide about the whole: what stands beside it in a
@@ -55,9 +69,13 @@ impl Tree {
         while let Some(parent) = self.parts[at].parent {
             let kind = self.parts[parent].kind;
             if matches!(kind, PartKind::All | PartKind::Any) {
+                let (want, kind) = match kind {
+                    PartKind::All => (Want::True, ReasonKind::Condition),
+                    _ => (Want::NotTrue, ReasonKind::Alternative),
+                };
                 for c in self.parts[parent].children.clone() {
                     if c != at {
-                        self.demand(c, kind == PartKind::All, &mut out);
+                        self.demand(c, want, kind, &mut out);
                     }
                 }
             }
@@ -121,7 +139,7 @@ impl Tree {
     /// Why no event passes: the conditions that cannot hold together.
     pub(super) fn contradiction(&mut self, root: usize, span: Span, budget: &Budget) -> DeadSite {
         let mut all = Vec::new();
-        self.demand(root, true, &mut all);
+        self.demand(root, Want::True, ReasonKind::Condition, &mut all);
         let (because, by_source) = reasons(self.core(&[], &all, budget));
         DeadSite {
             kind: DeadKind::NeverFires,
