@@ -8,6 +8,7 @@ use tercel_schema::{Schemas, TableDef};
 
 use crate::event::{EventSink, RawEvent};
 use crate::input::{Format, Inputs};
+use crate::layout::{ByLayout, LaidOut};
 use crate::problem::{Problem, Problems};
 use crate::read::{Run, parquet};
 use crate::shape::{Recogniser, Shape, is_time_name};
@@ -72,18 +73,38 @@ struct SurveySink<'s> {
     schemas: &'s Schemas,
     tables: Vec<(Name, Found)>,
     left: u64,
+    /// Takes events by layout, if the reader can.
+    by_layout: bool,
+    layouts: Vec<Layout>,
+}
+
+/// What is to be noted of events of one layout.
+struct Layout {
+    table: usize,
+    /// Columns that nobody declared.
+    fields: Vec<(usize, Name)>,
 }
 
 impl SurveySink<'_> {
-    fn table(&mut self, table: &Name) -> &mut Found {
-        let i = match self.tables.iter().position(|(n, _)| n == table) {
+    fn table(&mut self, table: &Name) -> usize {
+        match self.tables.iter().position(|(n, _)| n == table) {
             Some(i) => i,
             None => {
                 self.tables.push((table.clone(), Found::default()));
                 self.tables.len() - 1
             }
-        };
-        &mut self.tables[i].1
+        }
+    }
+
+    /// Whether a column of this name is to be noted.
+    fn is_news(known: Option<&TableDef>, name: &str) -> bool {
+        // Names with a dollar are ours.
+        !name.is_empty() && !name.starts_with('$') && known.is_none_or(|t| t.column(name).is_none())
+    }
+
+    fn one_less(&mut self) -> ControlFlow<()> {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -93,19 +114,40 @@ impl EventSink for SurveySink<'_> {
     }
     fn event(&mut self, event: &RawEvent<'_>) -> ControlFlow<()> {
         let known = self.schemas.table(event.table);
-        let found = self.table(event.table);
+        let table = self.table(event.table);
+        let found = &mut self.tables[table].1;
         for f in event.fields {
-            // Names with a dollar are ours.
-            if f.name.is_empty()
-                || f.name.starts_with('$')
-                || known.is_some_and(|t| t.column(&f.name).is_some())
-            {
-                continue;
+            if Self::is_news(known, &f.name) {
+                found.note(&f.name, typing::suggest(&f.value));
             }
-            found.note(&f.name, typing::suggest(&f.value));
         }
-        self.left = self.left.saturating_sub(1);
-        if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.one_less()
+    }
+    fn by_layout(&mut self) -> Option<&mut dyn ByLayout> {
+        if self.by_layout { Some(self) } else { None }
+    }
+}
+
+impl ByLayout for SurveySink<'_> {
+    fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize> {
+        let known = self.schemas.table(table);
+        let news = names.iter().enumerate().filter(|(_, n)| Self::is_news(known, n));
+        let fields = news.map(|(i, n)| (i, n.clone())).collect();
+        let table = self.table(table);
+        self.layouts.push(Layout { table, fields });
+        Some(self.layouts.len() - 1)
+    }
+    fn event(&mut self, layout: usize, event: &LaidOut<'_>) -> ControlFlow<()> {
+        if let Some(layout) = self.layouts.get(layout) {
+            let found = &mut self.tables[layout.table].1;
+            for (at, name) in &layout.fields {
+                found.note(name, event.values.get(*at).and_then(typing::suggest));
+            }
+        }
+        self.one_less()
+    }
+    fn generation(&self) -> u64 {
+        0
     }
 }
 
@@ -113,10 +155,12 @@ impl Inputs {
     /// Looks at the first events of every file: carriers, tables, columns nobody declared.
     pub fn survey(&self, schemas: &Schemas) -> Survey {
         let mut survey = Survey { problems: self.problems.clone(), ..Survey::default() };
-        let mut sink = SurveySink { schemas, tables: Vec::new(), left: 0 };
+        let mut sink =
+            SurveySink { schemas, tables: Vec::new(), left: 0, by_layout: false, layouts: Vec::new() };
         let mut recogniser = Recogniser::new(schemas, None);
         for file in &self.files {
             sink.left = EVENTS;
+            sink.by_layout = file.format == Format::Evtx;
             let mut problems = Problems::new(file.name.clone());
             if file.format == Format::Parquet {
                 if let Err(e) = parquet::survey(file, &mut recogniser, &mut sink) {

@@ -55,6 +55,8 @@ pub(crate) enum Refusal {
 
 /// How much of a file is looked at.
 const HEAD: usize = 64 << 10;
+/// How much is enough for magic bytes.
+const MAGIC: usize = 512;
 
 /// Finds out compression and format.
 pub(crate) fn detect(
@@ -67,12 +69,19 @@ pub(crate) fn detect(
         if text {
             source = text_source(source).map_err(Refusal::Io)?;
         }
-        let mut out = Vec::new();
-        match source.take(HEAD as u64).read_to_end(&mut out) {
-            // A broken end is reported when the file is read.
-            Err(e) if out.is_empty() => Err(Refusal::Io(e)),
-            _ => Ok(out),
+        let mut out = Vec::with_capacity(HEAD);
+        // Event logs by the thousand are told by their first bytes.
+        for more in [MAGIC, HEAD - MAGIC] {
+            let read = source.by_ref().take(more as u64).read_to_end(&mut out);
+            match read {
+                // A broken end is reported when the file is read.
+                Err(e) if out.is_empty() => return Err(Refusal::Io(e)),
+                Err(_) => break,
+                Ok(_) if !text && matches!(binary(&out), Some(Ok(Format::Evtx))) => break,
+                Ok(_) => {}
+            }
         }
+        Ok(out)
     };
     let plain = head(Compression::None, false)?;
     let compression = Compression::of(&plain);

@@ -47,7 +47,7 @@ impl Inputs {
     /// with all its subfolders, in order of name), a glob, or `-` for standard input, which is copied to a
     /// temporary file. What cannot be read becomes a [`Problem`]; the rest goes on.
     pub fn open(paths: &[String], options: &ReadOptions) -> Inputs {
-        let mut found = Found { seen: HashSet::new(), list: Vec::new(), problems: Vec::new() };
+        let mut found = Found { seen: HashSet::new(), list: Vec::new(), problems: Vec::new(), folder: None };
         let mut spool = None;
         for p in paths {
             if p == "-" {
@@ -152,6 +152,8 @@ struct Found {
     seen: HashSet<PathBuf>,
     list: Vec<Candidate>,
     problems: Vec<Problem>,
+    /// The last folder that files were found in, and its canonical path.
+    folder: Option<(PathBuf, PathBuf)>,
 }
 
 impl Found {
@@ -219,7 +221,8 @@ impl Found {
                             walk.skip_current_dir();
                         }
                     } else if e.file_type().is_file() {
-                        self.file(e.path(), false);
+                        let key = if e.path_is_symlink() { None } else { self.key_in_folder(e.path()) };
+                        self.file_of(e.path(), key, false);
                     }
                 }
                 Err(e) => {
@@ -244,8 +247,23 @@ impl Found {
     }
 
     fn file(&mut self, path: &Path, named: bool) {
+        self.file_of(path, None, named);
+    }
+
+    /// The canonical path of a file that is no link. That of its folder is found once for all files in it.
+    fn key_in_folder(&mut self, path: &Path) -> Option<PathBuf> {
+        let (folder, name) = (path.parent()?, path.file_name()?);
+        if self.folder.as_ref().is_none_or(|(f, _)| f != folder) {
+            // The current folder has an empty name in paths that lead on from it.
+            let whole = fs::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+            self.folder = Some((folder.to_owned(), whole.ok()?));
+        }
+        self.folder.as_ref().map(|(_, whole)| whole.join(name))
+    }
+
+    fn file_of(&mut self, path: &Path, key: Option<PathBuf>, named: bool) {
         // A file is read once, however often it is named.
-        let key = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let key = key.or_else(|| fs::canonicalize(path).ok()).unwrap_or_else(|| path.to_owned());
         if self.seen.insert(key) {
             self.list.push(Candidate { name: path.display().to_string(), path: path.to_owned(), named });
         }

@@ -10,6 +10,7 @@
 mod binxml;
 mod frame;
 mod plan;
+mod render;
 mod values;
 mod walk;
 
@@ -298,7 +299,11 @@ impl Records for Events<'_, '_, '_> {
             if let Some(sink) = run.sink.by_layout() {
                 let times = layout.times(found.time, &values);
                 layout.keep_distinct(&mut values);
-                let text = |out: &mut String| text_of(chunk, frame, &settings(), out);
+                let text = |out: &mut String| {
+                    if walker.render(&located, chunk, out).is_none() {
+                        text_of(chunk, frame, &settings(), out);
+                    }
+                };
                 let event = LaidOut { values: &values, times, record, text: EventText::Lazy(&text) };
                 return layout.number.map_or(ControlFlow::Continue(()), |n| sink.event(n, &event));
             }

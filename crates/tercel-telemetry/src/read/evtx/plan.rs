@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use tercel_ir::Name;
 
 use super::binxml::{Element, Node, Tree};
+use super::render::{self, Program};
 use crate::value::push_json_string;
 
 /// Most facts of one plan that decide which fields an event has.
@@ -161,6 +162,8 @@ pub(super) struct Plan {
     pub values: usize,
     /// The values that may be lists of strings.
     pub lists: Vec<u16>,
+    /// How its JSON is written, if that is known.
+    pub text: Option<Program>,
 }
 
 /// How often a name was there before: a repeated one is numbered.
@@ -211,7 +214,13 @@ pub(super) fn compile(tree: &Tree) -> Option<Plan> {
     };
     let dependencies = tree.elements.iter().filter_map(|e| e.dependency);
     let values = c.uses.keys().copied().chain(dependencies).max().map_or(0, |m| usize::from(m) + 1);
-    (c.checks.len() <= MAX_CHECKS).then_some(Plan { root, checks: c.checks, values, lists: c.lists })
+    (c.checks.len() <= MAX_CHECKS).then(|| Plan {
+        root,
+        checks: c.checks,
+        values,
+        lists: c.lists,
+        text: render::compile(tree),
+    })
 }
 
 /// The text of nodes that are all text.

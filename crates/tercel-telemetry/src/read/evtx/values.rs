@@ -34,19 +34,13 @@ struct Writer<'w> {
     len: usize,
 }
 
-impl Writer<'_> {
-    #[inline]
-    fn byte(&mut self, b: u8) -> Option<()> {
-        *self.room.get_mut(self.len)? = b;
-        self.len += 1;
-        Some(())
-    }
+/// Text that grows: in an arena, or as long as it wants. `None`: there is no more room.
+pub(super) trait Text {
+    fn bytes(&mut self, bytes: &[u8]) -> Option<()>;
 
     #[inline]
-    fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
-        self.room.get_mut(self.len..self.len + bytes.len())?.copy_from_slice(bytes);
-        self.len += bytes.len();
-        Some(())
+    fn byte(&mut self, b: u8) -> Option<()> {
+        self.bytes(&[b])
     }
 
     fn decimal(&mut self, mut n: u64) -> Option<()> {
@@ -63,9 +57,16 @@ impl Writer<'_> {
     }
 
     fn hex(&mut self, n: u64) -> Option<()> {
-        self.bytes(b"0x")?;
-        let digits = (64 - (n | 1).leading_zeros()).div_ceil(4);
-        (0..digits).rev().try_for_each(|i| self.byte(LOWER[(n >> (4 * i)) as usize & 15]))
+        let mut text = *b"0x0000000000000000";
+        let digits = (64 - (n | 1).leading_zeros()).div_ceil(4) as usize;
+        for (i, place) in text[2..2 + digits].iter_mut().rev().enumerate() {
+            *place = LOWER[(n >> (4 * i)) as usize & 15];
+        }
+        self.bytes(&text[..2 + digits])
+    }
+
+    fn binary(&mut self, bytes: &[u8]) -> Option<()> {
+        bytes.iter().try_for_each(|b| self.bytes(&[UPPER[usize::from(b >> 4)], UPPER[usize::from(b & 15)]]))
     }
 
     /// A character of a JSON string, escaped as the full parser does.
@@ -87,43 +88,127 @@ impl Writer<'_> {
         }
     }
 
+    /// The inside of a JSON string.
+    fn json_units(&mut self, units: &[u8]) -> Option<()> {
+        const LANES: usize = 16;
+        let mut rest = units;
+        loop {
+            // In blocks, as long as they need nothing but half of their bytes.
+            while let Some((block, tail)) = rest.split_first_chunk::<{ 2 * LANES }>() {
+                let mut plain = [0u8; LANES];
+                let mut special = 0u16;
+                for (to, pair) in plain.iter_mut().zip(block.as_chunks::<2>().0) {
+                    let unit = u16::from_le_bytes(*pair);
+                    special |= unit & 0xff80
+                        | u16::from(unit < 0x20)
+                        | u16::from(unit == 0x22)
+                        | u16::from(unit == 0x5c);
+                    *to = unit as u8;
+                }
+                if special != 0 {
+                    break;
+                }
+                self.bytes(&plain)?;
+                rest = tail;
+            }
+            // One block, or what is left of the text; a pair of surrogates stays together.
+            let pairs = rest.as_chunks::<2>().0;
+            let mut words = pairs.iter().map(|p| u16::from_le_bytes(*p)).peekable();
+            let mut done = 0;
+            while done < LANES
+                && let Some(unit) = words.next()
+            {
+                done += 1;
+                match unit {
+                    0x22 => self.bytes(b"\\\"")?,
+                    0x5c => self.bytes(b"\\\\")?,
+                    0x20..0x80 => self.byte(unit as u8)?,
+                    _ => {
+                        let pair = [unit, words.peek().copied().unwrap_or_default()];
+                        let whole = char::decode_utf16(pair).next().and_then(Result::ok);
+                        let c = whole.unwrap_or(char::REPLACEMENT_CHARACTER);
+                        if c.len_utf16() == 2 {
+                            words.next();
+                            done += 1;
+                        }
+                        self.json(c)?;
+                    }
+                }
+            }
+            rest = rest.get(done * 2..).unwrap_or_default();
+            if done == 0 {
+                return Some(());
+            }
+        }
+    }
+
     fn json_string(&mut self, units: &[u8]) -> Option<()> {
         self.byte(b'"')?;
-        let words = units.as_chunks::<2>().0.iter().map(|p| u16::from_le_bytes(*p));
-        char::decode_utf16(words).try_for_each(|c| self.json(c.unwrap_or(char::REPLACEMENT_CHARACTER)))?;
+        self.json_units(units)?;
         self.byte(b'"')
+    }
+
+    fn guid(&mut self, bytes: &[u8]) -> Option<()> {
+        const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+        let bytes: &[u8; 16] = bytes.first_chunk()?;
+        let mut text = *b"{00000000-0000-0000-0000-000000000000}";
+        let mut at = 1;
+        for (i, from) in ORDER.into_iter().enumerate() {
+            at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+            let b = bytes[from];
+            text[at] = LOWER[usize::from(b >> 4)];
+            text[at + 1] = LOWER[usize::from(b & 15)];
+            at += 2;
+        }
+        self.bytes(&text)
+    }
+
+    fn sid(&mut self, bytes: &[u8]) -> Option<()> {
+        let [revision, _, a, b, c, d, e, f, parts @ ..] = bytes else { return None };
+        self.bytes(b"S-")?;
+        self.decimal(u64::from(*revision))?;
+        self.byte(b'-')?;
+        self.decimal(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]))?;
+        for part in parts.as_chunks::<4>().0 {
+            self.byte(b'-')?;
+            self.decimal(u64::from(u32::from_le_bytes(*part)))?;
+        }
+        Some(())
+    }
+}
+
+impl Text for Writer<'_> {
+    #[inline]
+    fn byte(&mut self, b: u8) -> Option<()> {
+        *self.room.get_mut(self.len)? = b;
+        self.len += 1;
+        Some(())
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
+        self.room.get_mut(self.len..self.len + bytes.len())?.copy_from_slice(bytes);
+        self.len += bytes.len();
+        Some(())
+    }
+}
+
+impl Text for Vec<u8> {
+    #[inline]
+    fn byte(&mut self, b: u8) -> Option<()> {
+        self.push(b);
+        Some(())
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
+        self.extend_from_slice(bytes);
+        Some(())
     }
 }
 
 const LOWER: &[u8; 16] = b"0123456789abcdef";
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
-
-fn guid(w: &mut Writer<'_>, bytes: &[u8]) -> Option<()> {
-    const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-    w.byte(b'{')?;
-    for (i, from) in ORDER.into_iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            w.byte(b'-')?;
-        }
-        let b = *bytes.get(from)?;
-        w.byte(LOWER[usize::from(b >> 4)])?;
-        w.byte(LOWER[usize::from(b & 15)])?;
-    }
-    w.byte(b'}')
-}
-
-fn sid(w: &mut Writer<'_>, bytes: &[u8]) -> Option<()> {
-    let [revision, _, a, b, c, d, e, f, parts @ ..] = bytes else { return None };
-    w.bytes(b"S-")?;
-    w.decimal(u64::from(*revision))?;
-    w.byte(b'-')?;
-    w.decimal(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]))?;
-    for part in parts.as_chunks::<4>().0 {
-        w.byte(b'-')?;
-        w.decimal(u64::from(u32::from_le_bytes(*part)))?;
-    }
-    Some(())
-}
 
 /// Text that needs no escapes in JSON.
 #[inline]
@@ -188,16 +273,11 @@ fn scalar<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>) -> Option<Raw
         ty::HEX64 => plain(arena.text(|w| w.hex(u64_at(b, 0)?))?),
         ty::SIZE if b.len() == 4 => plain(arena.text(|w| w.hex(u64::from(u32_at(b, 0)?)))?),
         ty::SIZE => plain(arena.text(|w| w.hex(u64_at(b, 0)?))?),
-        ty::GUID => plain(arena.text(|w| guid(w, b))?),
-        ty::SID => plain(arena.text(|w| sid(w, b))?),
+        ty::GUID => plain(arena.text(|w| w.guid(b))?),
+        ty::SID => plain(arena.text(|w| w.sid(b))?),
         ty::FILETIME => filetime(u64_at(b, 0)?)?,
         ty::SYSTEMTIME => systemtime(b)?,
-        ty::BINARY => plain(arena.text(|w| {
-            b.iter().try_for_each(|b| {
-                w.byte(UPPER[usize::from(b >> 4)])?;
-                w.byte(UPPER[usize::from(b & 15)])
-            })
-        })?),
+        ty::BINARY => plain(arena.text(|w| w.binary(b))?),
         ty::ANSI => {
             // The code page matters for anything but ASCII.
             let mut escaped = false;

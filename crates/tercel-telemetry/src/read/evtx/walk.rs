@@ -11,6 +11,7 @@ use super::binxml::{self, DEFINITION_HEADER, Instance, NameRef, Slot, name_at, t
 use super::plan::{
     self, CHANNEL, Data, Entry, HEAD, Leaf, PROVIDER, Part, Plan, RECORD_ID, Root, TAIL, TIME,
 };
+use super::render::{self, Record};
 use super::values::{self, Arena};
 use crate::batch::NameHasher;
 use crate::shape::{Log, Recogniser};
@@ -130,6 +131,8 @@ pub(super) struct Located {
     plans: [u32; 3],
     checks: [u64; 3],
     instances: [Instance; 3],
+    /// The values in which the latter instances are; [`u16::MAX`]: there is none.
+    places: [u16; 2],
 }
 
 /// What stands beside an event's values.
@@ -153,6 +156,9 @@ pub(crate) struct Walker {
     by_names: HashMap<(Name, Vec<Name>), usize>,
     slots: Vec<Slot>,
     pub(super) buffers: Buffers,
+    /// Texts that were left to the full parser.
+    #[cfg(test)]
+    pub(super) declined: std::cell::Cell<usize>,
 }
 
 /// Memory that files use one after another.
@@ -271,6 +277,7 @@ impl Walker {
         let mut plans = [self.plan(chunk, outer.definition)?, NONE, NONE];
         let mut instances = [outer; 3];
         let mut checks = [0; 3];
+        let mut places = [u16::MAX; 2];
         let own = outer.count;
         let special = slots.iter().any(|s| s.ty >= ty::XML);
         {
@@ -314,6 +321,7 @@ impl Walker {
                     _ => return None,
                 }
                 *plans.get_mut(n)? = plan;
+                places[n - 1] = s;
                 instances[n] = inner;
                 checks[n] = held;
                 n += 1;
@@ -333,7 +341,7 @@ impl Walker {
                 layout
             }
         };
-        Some(Located { layout, plans, checks, instances })
+        Some(Located { layout, plans, checks, instances, places })
     }
 
     fn log(&self, system: &plan::System, checks: u64, slots: &[Slot], chunk: &[u8]) -> Option<Log> {
@@ -402,6 +410,28 @@ impl Walker {
         }
         self.keys.insert(key, layout);
         Some(layout)
+    }
+
+    /// Appends a located record as JSON, as the full parser writes it. `None`: it is left to that one.
+    pub(super) fn render(&self, located: &Located, chunk: &[u8], out: &mut String) -> Option<()> {
+        let done = self.render_located(located, chunk, out);
+        #[cfg(test)]
+        self.declined.set(self.declined.get() + usize::from(done.is_none()));
+        done
+    }
+
+    fn render_located(&self, located: &Located, chunk: &[u8], out: &mut String) -> Option<()> {
+        let own = self.plans.get(located.plans[0] as usize)?.text.as_ref()?;
+        let mut instances = [(own, located.instances[0].slots(&self.slots)); 3];
+        let mut n = 1;
+        for i in 1..3 {
+            if located.plans[i] != NONE {
+                let program = self.plans.get(located.plans[i] as usize)?.text.as_ref()?;
+                instances[i] = (program, located.instances[i].slots(&self.slots));
+                n = i + 1;
+            }
+        }
+        render::render(&Record { chunk, instances: &instances[..n], places: &located.places[..n - 1] }, out)
     }
 
     /// Collects the values of a located record, one for each name of its layout. `None`: after all it is
