@@ -26,7 +26,7 @@ pub(crate) struct Builder {
     pub atoms: Atoms,
     /// Facts about atoms that the solver has not seen yet.
     pub facts: Vec<Vec<(AtomId, bool)>>,
-    schema: Arc<Schema>,
+    pub schema: Arc<Schema>,
     fuel: usize,
 }
 

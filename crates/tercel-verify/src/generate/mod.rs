@@ -121,7 +121,7 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// When the detection looks at more than one event at a time: how.
-pub fn event_tables(rel: &Rel) -> Result<Vec<Name>, Unknown> {
+pub fn tables(rel: &Rel) -> Result<Vec<Name>, Unknown> {
     let mut out: Vec<Name> = Vec::new();
     for b in Flattener::new().branches(rel)? {
         if !out.contains(&b.table) {
@@ -135,7 +135,7 @@ pub fn event_tables(rel: &Rel) -> Result<Vec<Name>, Unknown> {
 ///
 /// # Errors
 /// When the detection is not one over single events, or nothing could be found out about it.
-pub fn generate(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated, Unknown> {
+pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated, Unknown> {
     let mut flat = Flattener::new();
     let mut branches = flat.branches(rel)?;
     branches.retain(|b| &*b.table == table);
@@ -233,7 +233,7 @@ impl Run<'_> {
     }
 
     fn equals(&self, column: &Name, value: &Value) -> Option<Expr> {
-        let schema = &self.tree.prover.builder.schema();
+        let schema = &self.tree.prover.builder.schema;
         let ty = match schema.get(column) {
             Some(c) => c.ty,
             None if schema.open => value.ty(),
@@ -305,9 +305,8 @@ impl Run<'_> {
                     let shown: Vec<usize> = (0..list.len())
                         .filter(|i| (*i == at || !done[*i]) && list[*i].claims(&self.tree, &seen).is_some())
                         .collect();
-                    let seen = self.least(*seen, &|t, s| {
-                        shown.iter().all(|i| list[*i].claims(t, s).is_some())
-                    });
+                    let seen =
+                        self.least(*seen, &|t, s| shown.iter().all(|i| list[*i].claims(t, s).is_some()));
                     shown.iter().for_each(|i| done[*i] = true);
                     let shows = shown.iter().map(|i| list[*i].shown()).collect();
                     self.case(seen, true, shows);
@@ -388,7 +387,7 @@ impl Run<'_> {
             Role::Beside => self.misses.iter().rev().take(BASES).collect(),
             _ => return None,
         };
-        let schema = self.tree.prover.builder.schema();
+        let schema = self.tree.prover.builder.schema.clone();
         for base in bases {
             for column in site.columns(&self.tree) {
                 if self.given.contains(&column) {
@@ -425,7 +424,7 @@ impl Run<'_> {
             let mut there = Vec::new();
             if site.role == Role::Condition {
                 for c in site.columns(&self.tree).iter().take(3) {
-                    let schema = self.tree.prover.builder.schema();
+                    let schema = self.tree.prover.builder.schema.clone();
                     let ty = schema.get(c).map_or(Type::String, |c| c.ty);
                     let e = Expr::column(c.clone(), ty, Span::default());
                     let e = Expr::known("isnotempty", vec![e], Span::default());
@@ -453,11 +452,7 @@ impl Run<'_> {
             return Found::None;
         }
         let arena = &mut self.tree.prover.builder.arena;
-        let roots = if site.role.fires() {
-            [whole, arena.not(without)]
-        } else {
-            [without, arena.not(whole)]
-        };
+        let roots = if site.role.fires() { [whole, arena.not(without)] } else { [without, arena.not(whole)] };
         let site = Site { parts: vec![parts.to_vec()], ..site.clone() };
         self.ask(&roots, more, budget, &|t, s| site.claims(t, s).is_some())
     }
@@ -518,6 +513,3 @@ impl Run<'_> {
 fn known(row: &Row) -> Row {
     row.iter().filter(|(_, v)| !v.is_null()).map(|(n, v)| (n.clone(), v.clone())).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -102,7 +102,9 @@ impl Finder<'_> {
                 self.skipped += groups.len().saturating_sub(self.limit);
                 groups.truncate(self.limit);
                 for (span, parts) in groups {
-                    if let Some(span) = span {
+                    // A conjunction in a conjunction is no part of its own: its parts are.
+                    let merges = parts.iter().all(|c| self.tree.parts[*c].kind == p.kind);
+                    if let Some(span) = span.filter(|_| !merges) {
                         self.add(span, &parts, p.kind == Kind::All, negated);
                     }
                     parts.iter().for_each(|c| self.inside(*c, negated));

@@ -1,0 +1,170 @@
+//! Test events: each behaves as is claimed, each part has one, and none says more than it must.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+use support::{Random, rel};
+use tercel_ir::Value;
+use tercel_verify::generate::{self, Case, Gap, Generated, Request, Role};
+use tercel_verify::{Budget, Formula};
+
+fn request() -> Request<'static> {
+    Request { budget: Budget::default(), limit: 100, time: Duration::from_secs(30), given: &[], misses: true }
+}
+
+/// The events for a condition on `T`, after checking that each behaves as it says.
+fn events(condition: &str) -> Generated {
+    let rel = rel(condition);
+    let made = generate::events(&rel, "T", &request()).unwrap_or_else(|u| panic!("{condition}: {u}"));
+    let formulas = Formula::of(&rel).unwrap();
+    for c in &made.cases {
+        let look = |n: &str| c.event.values.get(n).cloned().unwrap_or_default();
+        let fires = formulas.iter().any(|f| f.matches(&look));
+        assert_eq!(fires, c.fires, "{condition}: {c:?}");
+        assert!(!c.shows.is_empty() && c.shows.iter().all(|s| s.role.fires() == c.fires), "{c:?}");
+    }
+    made
+}
+
+fn shown<'a>(condition: &'a str, c: &Case) -> BTreeSet<(Role, &'a str)> {
+    let lead = if condition.starts_with("T ") { 0 } else { "T | where ".len() };
+    let text = |s: tercel_ir::Span| {
+        condition.get((s.start as usize).saturating_sub(lead)..s.end as usize - lead).unwrap_or("?")
+    };
+    c.shows.iter().map(|s| (s.role, s.span.map_or("", text))).collect()
+}
+
+#[test]
+fn each_item_fires_alone() {
+    let condition = "File in~ ('a.exe', 'b.exe', 'c.exe') and (Cmd contains '-x' or Cmd contains '-y')";
+    let made = events(condition);
+    assert_eq!(made.missing, []);
+    let hits: Vec<_> = made.cases.iter().filter(|c| c.fires).collect();
+    // Three items on one side and two on the other share their events.
+    assert_eq!(hits.len(), 3, "{hits:#?}");
+    let all: BTreeSet<_> = hits.iter().flat_map(|c| shown(condition, c)).collect();
+    let wanted = ["'a.exe'", "'b.exe'", "'c.exe'", "Cmd contains '-x'", "Cmd contains '-y'"];
+    assert_eq!(all, wanted.map(|w| (Role::Alternative, w)).into());
+    // Smallest: the two columns that matter.
+    assert!(hits.iter().all(|c| c.event.values.len() == 2), "{hits:#?}");
+    let misses: BTreeSet<_> =
+        made.cases.iter().filter(|c| !c.fires).flat_map(|c| shown(condition, c)).collect();
+    assert_eq!(
+        misses,
+        [
+            (Role::Condition, "File in~ ('a.exe', 'b.exe', 'c.exe')"),
+            (Role::Condition, "Cmd contains '-x' or Cmd contains '-y'")
+        ]
+        .into()
+    );
+}
+
+#[test]
+fn exclusions_are_tried_from_both_sides() {
+    let condition = "Cmd contains 'curl' and not(Image startswith 'C:\\\\Tools\\\\' and Port == 443)";
+    let made = events(condition);
+    assert_eq!(made.missing, []);
+    let roles: BTreeSet<_> = made.cases.iter().flat_map(|c| shown(condition, c)).collect();
+    let not = "not(Image startswith 'C:\\\\Tools\\\\' and Port == 443)";
+    assert_eq!(
+        roles,
+        [
+            (Role::Whole, ""),
+            (Role::Condition, "Cmd contains 'curl'"),
+            (Role::Exclusion, not),
+            (Role::Beside, "Image startswith 'C:\\\\Tools\\\\'"),
+            (Role::Beside, "Port == 443"),
+        ]
+        .into()
+    );
+}
+
+#[test]
+fn near_misses_are_near() {
+    let made = events("Image endswith '\\\\certutil.exe' and Cmd contains 'urlcache' and Port == 80");
+    let hit = made.cases.iter().find(|c| c.fires).unwrap();
+    let misses: Vec<_> = made.cases.iter().filter(|c| !c.fires).collect();
+    assert_eq!(misses.len(), 3);
+    for m in misses {
+        let changed = hit.event.values.iter().filter(|(n, v)| m.event.values.get(*n) != Some(v)).count();
+        assert_eq!(changed, 1, "{hit:?} {m:?}");
+        assert_eq!(m.event.values.len(), 3, "what fails is there: {m:?}");
+    }
+}
+
+#[test]
+fn dead_parts_are_said() {
+    let made = events("Port == 80 or (Port == 81 and Direction == 'true')");
+    assert!(
+        made.missing.iter().any(|m| m.part.role == Role::Alternative && m.why == Gap::None),
+        "{:?}",
+        made.missing
+    );
+    let made = events("Cmd contains 'abc' or Cmd contains 'b'");
+    assert!(made.cases.iter().any(|c| c.shows.iter().any(|s| s.role == Role::Shared)), "{made:#?}");
+    let never = generate::events(&rel("Direction == 'true'"), "T", &request()).unwrap();
+    assert!(never.cases.is_empty() && never.missing[0].why == Gap::None);
+}
+
+#[test]
+fn what_is_given_is_in_every_event() {
+    let given = [
+        vec![("Direction".into(), Value::str("Sideways"))],
+        vec![("Direction".into(), Value::str("Listen"))],
+    ];
+    let made =
+        generate::events(&rel("Port in (1, 2)"), "T", &Request { given: &given, ..request() }).unwrap();
+    assert_eq!(made.cases.len(), 3);
+    assert!(made.cases.iter().all(|c| c.event.values.get("Direction") == Some(&Value::str("Listen"))));
+}
+
+#[test]
+fn long_lists_are_bounded_and_said() {
+    let items: Vec<String> = (0..5000).map(|i| format!("'name{i:04}.exe'")).collect();
+    let made = events(&format!("File in~ ({}) and Cmd has 'x'", items.join(",")));
+    assert_eq!(made.skipped, 4900);
+    assert_eq!(made.cases.iter().filter(|c| c.fires).count(), 100);
+}
+
+#[test]
+fn queries_over_many_events_are_refused_with_a_reason() {
+    let e = generate::events(&rel("T | summarize count() by Host | where count_ > 3"), "T", &request())
+        .unwrap_err();
+    assert!(e.reason.contains("groups"), "{e}");
+    let e = generate::events(&rel("Port == 1"), "U", &request()).unwrap_err();
+    assert!(e.reason.contains('U'), "{e}");
+}
+
+#[test]
+fn random_conditions() {
+    let mut r = Random(7);
+    let leaf = |r: &mut Random| -> String {
+        match r.below(9) {
+            0 => format!("Port == {}", 80 + r.below(3)),
+            1 => format!("Cmd contains '{}'", ["a", "ab", "-x", "curl"][r.below(4)]),
+            2 => format!("File in~ ('{}.exe', '{}.exe')", r.below(3), r.below(3) + 3),
+            3 => "isempty(Host)".into(),
+            4 => format!("Size > {}", r.below(5)),
+            5 => format!("Image endswith '\\\\{}.exe'", ["cmd", "sh"][r.below(2)]),
+            6 => format!("Direction == '{}'", ["Inbound", "Outbound", "true"][r.below(3)]),
+            7 => "Flag == true".into(),
+            _ => format!("Host startswith '{}'", ["ws", "srv"][r.below(2)]),
+        }
+    };
+    let (mut cases, mut unknown) = (0, 0);
+    for _ in 0..300 {
+        let mut parts: Vec<String> = (0..2 + r.below(4)).map(|_| leaf(&mut r)).collect();
+        while parts.len() > 1 {
+            let (b, a) = (parts.pop().unwrap(), parts.pop().unwrap());
+            let not = if r.below(3) == 0 { "not" } else { "" };
+            let op = if r.below(2) == 0 { "and" } else { "or" };
+            parts.push(format!("({a} {op} {not}({b}))"));
+        }
+        let made = events(&parts[0]);
+        cases += made.cases.len();
+        unknown += made.missing.iter().filter(|m| m.why != Gap::None).count();
+    }
+    assert!(cases > 1000, "{cases}");
+    assert_eq!(unknown, 0);
+}
