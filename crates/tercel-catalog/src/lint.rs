@@ -10,6 +10,8 @@ use crate::compile::CompileOptions;
 pub struct LintOptions {
     /// Codes of findings that are left out.
     pub allow: Vec<String>,
+    /// What each proof may cost; `None` for no proofs at all.
+    pub prove: Option<tercel_verify::Budget>,
     /// For compiling; when strict, the warnings of the checks count as errors too.
     pub compile: CompileOptions,
 }
@@ -38,6 +40,10 @@ pub fn lint(detection: &mut Detection, catalog: &dyn Catalog, options: &LintOpti
     found.extend(own_checks(detection, options));
     if let Some(rel) = &detection.rel {
         found.extend(tercel_verify::lint(rel));
+    }
+    if let Some(budget) = &options.prove {
+        let known: Vec<Diagnostic> = found.iter().cloned().collect();
+        found.extend(crate::proof::findings(detection, &known, &options.compile, budget));
     }
     finish(detection, found, options)
 }

@@ -224,6 +224,27 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
     Ok(report)
 }
 
+/// The conditions that cannot hold together, when no event at all passes; `None` when some does.
+///
+/// # Errors
+/// When that is not decided.
+pub fn contradiction(rel: &Rel, budget: &Budget) -> Result<Option<DeadSite>, Unknown> {
+    let branches = crate::Formula::of(rel)?;
+    let mut undecided = None;
+    for b in &branches {
+        match crate::satisfiable(b, budget) {
+            crate::Verdict::Sat(_) => return Ok(None),
+            crate::Verdict::Unsat => {}
+            crate::Verdict::Unknown(u) => undecided = Some(u),
+        }
+    }
+    if let Some(u) = undecided {
+        return Err(u);
+    }
+    let report = dead_sites(rel, budget)?;
+    Ok(report.sites.into_iter().find(|s| s.kind == DeadKind::NeverFires))
+}
+
 /// One part as it is in each branch: which run, which part of its tree.
 type Parts = Vec<(usize, usize)>;
 

@@ -276,6 +276,12 @@ pub struct Lint {
     /// Leave out findings of this code; may be given several times
     #[arg(long, value_name = "CODE")]
     pub allow: Vec<String>,
+    /// Seconds that the proof of one question may take; 0 for no proofs
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub budget: f64,
+    /// Do not compare the rules with each other
+    #[arg(long)]
+    pub no_pairs: bool,
     #[command(flatten)]
     pub world: World,
 }

@@ -48,7 +48,11 @@ pub fn run(run: Run, mut args: Lint) -> Result<Outcome, Failure> {
 
 /// Findings with the index of their rule.
 fn findings(args: &Lint, rules: &mut [Detection]) -> Result<Vec<(usize, Finding)>, Failure> {
-    let options = LintOptions { allow: args.allow.clone(), compile: world::compile_options(&args.world)? };
+    let options = LintOptions {
+        allow: args.allow.clone(),
+        prove: (args.budget > 0.0).then(|| super::verify::budget(args.budget)),
+        compile: world::compile_options(&args.world)?,
+    };
     let catalog = if args.syntax_only {
         None
     } else {
