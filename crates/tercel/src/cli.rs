@@ -76,6 +76,8 @@ pub enum Command {
     Verify(Verify),
     /// Say why a rule fires on an event, or does not
     Explain(Explain),
+    /// Run the tests of rules, or make some
+    Test(Test),
     /// Check rules without data: types, columns, values that cannot occur, dead parts
     Lint(Lint),
     /// List rules, or show one
@@ -294,17 +296,23 @@ Examples:
   tercel convert rule.yml --to kql                  Defender's tables
   tercel convert rule.yml --to kql --schema asim    Sentinel's normalised tables
   tercel convert hunt.kql --to sigma
+  tercel convert rule.yml --to sql --dialect spark --schema native
+  tercel convert rule.yml --to sumo --schema cse    a rule of Cloud SIEM, as JSON
   tercel convert rules/ --to sumo --format jsonl    text, fidelity and losses of each as data")]
 pub struct Convert {
     /// Files, folders, globs, or - for standard input
     #[arg(value_name = "RULES", required = true, value_hint = ValueHint::AnyPath)]
     pub rules: Vec<String>,
     /// The language to convert to
-    #[arg(long, value_name = "LANG", value_parser = ["kql", "sumo", "sigma"])]
+    #[arg(long, value_name = "LANG", value_parser = ["kql", "sumo", "sigma", "sql"])]
     pub to: String,
-    /// Of KQL, whose tables: defender, asim, sentinel (Sysmon in Event), native
-    #[arg(long, value_name = "SCHEMA", value_parser = ["defender", "asim", "sentinel", "native"], default_value = "defender")]
+    /// Of KQL and SQL, whose tables: defender, asim, sentinel (Sysmon in Event), native; of Sumo Logic,
+    /// cse for a rule of Cloud SIEM
+    #[arg(long, value_name = "SCHEMA", value_parser = ["defender", "asim", "sentinel", "native", "cse"], default_value = "defender")]
     pub schema: String,
+    /// Of SQL, whose: duckdb, clickhouse, spark, datafusion (which `tercel query --lang sql` speaks)
+    #[arg(long, value_name = "DIALECT", value_parser = ["duckdb", "clickhouse", "spark", "datafusion"], default_value = "duckdb")]
+    pub dialect: String,
     /// Language of the rules, whatever their suffix: sigma, kql, sumo
     #[arg(long, value_name = "LANG", value_parser = ["sigma", "kql", "sumo"])]
     pub lang: Option<String>,
@@ -345,6 +353,54 @@ pub struct Verify {
     pub world: World,
 }
 
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Tests stand beside rules: NAME.fixtures.jsonl holds events for NAME.yml, NAME.kql and NAME.sumo that must fire, and
+events that must not; SigmaHQ's regression data is found too. Exit code 1 when a test failed.
+
+Examples:
+  tercel test rules/                                run the tests
+  tercel test rules/ --junit results.xml            for a build server
+  tercel test                                       the tests of the built-in pack
+  tercel test rule.yml --generate                   smallest events for each part of the rule, and near misses
+  tercel test rules/ --generate -o rules/           as NAME.generated.fixtures.jsonl beside the rules
+  tercel test rule.yml --generate --source defender --format ndjson
+                                                    events that fire it as Defender writes them, to replay")]
+pub struct Test {
+    /// Rules: files, folders, globs, or - [default: the built-in pack]
+    #[arg(value_name = "RULES", value_hint = ValueHint::AnyPath)]
+    pub rules: Vec<String>,
+    /// Language of the rules, whatever their suffix: sigma, kql, sumo
+    #[arg(long, value_name = "LANG", value_parser = ["sigma", "kql", "sumo"])]
+    pub lang: Option<String>,
+    /// A folder with more fixtures, found by the names of the rules' files
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub fixtures: Option<PathBuf>,
+    /// Write results as JUnit XML, too
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub junit: Option<PathBuf>,
+    /// List every rule without tests, or every part for which none was made, and why
+    #[arg(long)]
+    pub explain_skips: bool,
+    /// Make tests, to standard output or with -o below a folder
+    #[arg(long)]
+    pub generate: bool,
+    /// Who writes the events that are made [default: the first that the rule can read]
+    #[arg(long, value_name = "SOURCE", value_enum, requires = "generate")]
+    pub source: Option<crate::commands::test::Source>,
+    /// Make only events that fire, or only near misses
+    #[arg(long, value_name = "WHICH", value_parser = ["hits", "misses"], requires = "generate")]
+    pub only: Option<String>,
+    /// Parts of one list that get events
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "generate")]
+    pub limit: usize,
+    /// Seconds that a proof may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, requires = "generate")]
+    pub budget: f64,
+    #[command(flatten)]
+    pub world: World,
+}
+
 #[derive(Subcommand, Debug)]
 pub enum Rules {
     /// List rules
@@ -363,6 +419,29 @@ pub enum Rules {
         #[arg(value_name = "ID|FILE", value_hint = ValueHint::AnyPath)]
         rule: String,
     },
+    /// Which rules of a set are equal, one inside another, overlapping or disjoint, with events that show it
+    #[command(
+        after_help = "Examples:\n  tercel rules overlap rules/\n  tercel rules overlap rules/ --all --format json"
+    )]
+    Overlap(Overlap),
+}
+
+#[derive(Debug, Args)]
+pub struct Overlap {
+    /// Files, folders, globs [default: the built-in pack]
+    #[arg(value_name = "RULES", value_hint = ValueHint::AnyPath)]
+    pub rules: Vec<String>,
+    /// Language of the rules, whatever their suffix: sigma, kql, sumo
+    #[arg(long, value_name = "LANG", value_parser = ["sigma", "kql", "sumo"])]
+    pub lang: Option<String>,
+    /// Show every pair, also those that overlap or are disjoint
+    #[arg(long)]
+    pub all: bool,
+    /// Seconds that the proof of one question may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub budget: f64,
+    #[command(flatten)]
+    pub world: World,
 }
 
 #[derive(Subcommand, Debug)]

@@ -65,6 +65,7 @@ fn run(cli: Cli, talk: &mut Talk) -> Result<Outcome, Failure> {
         Command::Explain(a) => commands::explain::run(run, a),
         Command::Convert(a) => commands::convert::run(run, a),
         Command::Verify(a) => commands::verify::run(run, a),
+        Command::Test(a) => commands::test::run(run, a),
         Command::Lint(a) => commands::lint::run(run, a),
         Command::Rules(a) => commands::rules::run(run, a),
         Command::Hunt(a) => commands::hunt::run(run, a),

@@ -124,6 +124,16 @@ fn json(target: &Target, out: &mut dyn Write, value: &serde_json::Value) -> std:
     }
 }
 
+/// The event of some data that is a hit, or is nearest to one, explained.
+pub fn nearest(
+    d: &Detection,
+    shape: &Outline,
+    data: &Data,
+    catalog: &tercel_schema::SchemaCatalog,
+) -> Option<Explanation> {
+    events(d, shape, data, catalog, None).ok()?.best.map(|b| b.explanation)
+}
+
 fn tables(shape: &Outline) -> Vec<&str> {
     let mut out: Vec<&str> = shape.sources.iter().map(|s| s.table.as_str()).collect();
     out.sort_unstable();

@@ -5,9 +5,11 @@ pub mod convert;
 pub mod explain;
 pub mod hunt;
 pub mod lint;
+pub mod overlap;
 pub mod query;
 pub mod rules;
 pub mod schema;
+pub mod test;
 pub mod verify;
 
 use crate::cli::Global;

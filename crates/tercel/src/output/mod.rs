@@ -21,6 +21,7 @@ pub enum Format {
     /// One array of objects.
     Json,
     /// One object a line.
+    #[value(alias = "ndjson")]
     Jsonl,
     /// Comma-separated, with a header.
     Csv,

@@ -1,7 +1,7 @@
 //! `tercel hunt`.
 
-mod correlations;
-mod hits;
+pub mod correlations;
+pub mod hits;
 mod pass;
 mod program;
 mod summary;
