@@ -1,5 +1,6 @@
 //! What is asked for, and what must be brought.
 
+use crate::sql::Dialect;
 use std::str::FromStr;
 use tercel_ir::{Diagnostic, Rel};
 use tercel_sigma::ast::Meta;
@@ -22,9 +23,11 @@ pub enum Language {
     Sumo,
     /// A Sigma rule.
     Sigma,
+    /// A `SELECT`.
+    Sql,
 }
 
-/// Whose tables and columns KQL is to use.
+/// Whose tables and columns the result is to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vocabulary {
     /// Microsoft Defender's advanced hunting tables.
@@ -36,6 +39,8 @@ pub enum Vocabulary {
     Sentinel,
     /// The tables as their source writes them.
     Native,
+    /// Of Sumo Logic: the normalised records of Cloud SIEM, and its rules as JSON.
+    CloudSiem,
 }
 
 impl FromStr for Vocabulary {
@@ -46,9 +51,10 @@ impl FromStr for Vocabulary {
             "asim" => Vocabulary::Asim,
             "sentinel" => Vocabulary::Sentinel,
             "native" | "sysmon" => Vocabulary::Native,
+            "cse" | "cloud-siem" => Vocabulary::CloudSiem,
             _ => {
                 return Err(Diagnostic::error("unknown-schema", format!("there is no vocabulary `{s}`"))
-                    .help("one of defender, asim, sentinel, native"));
+                    .help("one of defender, asim, sentinel, native, cse"));
             }
         })
     }
@@ -59,7 +65,8 @@ impl FromStr for Vocabulary {
 pub struct Target {
     /// The language.
     pub language: Language,
-    /// Of KQL, whose columns; the other languages have one vocabulary each.
+    /// Of KQL and SQL, whose columns; of Sumo Logic, whether a search or a rule of Cloud SIEM. Sigma has one
+    /// vocabulary.
     pub vocabulary: Vocabulary,
 }
 
@@ -68,11 +75,13 @@ pub struct Target {
 pub struct Options {
     /// `_sourceCategory` of Sysmon's events in Sumo Logic.
     pub source_category: String,
+    /// Whose SQL.
+    pub dialect: Dialect,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { source_category: "windows/sysmon".into() }
+        Options { source_category: "windows/sysmon".into(), dialect: Dialect::default() }
     }
 }
 

@@ -19,6 +19,7 @@ mod logic;
 mod out;
 mod proof;
 mod rewrite;
+mod sql;
 mod values;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod agreement;
 pub use asks::{Answer, Detection, Language, Options, Prove, Relation, Target, Unproved, Vocabulary};
 pub use out::{Conversion, Effect, Fidelity, Loss};
 pub use proof::Prover;
+pub use sql::Dialect;
 
 use tercel_ir::Diagnostic;
 use tercel_schema::SchemaCatalog;

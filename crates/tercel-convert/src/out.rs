@@ -3,6 +3,7 @@
 mod kql;
 mod shape;
 mod sigma;
+mod sql;
 mod sumo;
 
 use crate::asks::{Detection, Language, Options, Prove, Relation, Target};
@@ -110,7 +111,8 @@ pub(crate) fn convert(
     prove: &dyn Prove,
 ) -> Result<Conversion, Diagnostic> {
     let own = hub.own.as_ref().filter(|(flat, _)| {
-        target.language == Language::Kql && kql::vocabulary_of(&flat.base) == Some(target.vocabulary)
+        matches!(target.language, Language::Kql | Language::Sql)
+            && kql::vocabulary_of(&flat.base) == Some(target.vocabulary)
     });
     // In its own vocabulary a detection stays what it is.
     let losses_of_hub = own.is_none();
@@ -121,13 +123,17 @@ pub(crate) fn convert(
             flat.columns.clear();
             flat.projected = false;
             let to = flat.base.to_string();
-            kql::finish(&hub, flat, Some(predicate), to, target.vocabulary, catalog)
+            match target.language {
+                Language::Sql => sql::finish(&hub, flat, Some(predicate), to, options),
+                _ => kql::finish(&hub, flat, Some(predicate), to, target.vocabulary, catalog),
+            }
         }
         (None, Some(b)) => Err(Refused::Constant(b, Vec::new())),
         (None, None) => match target.language {
             Language::Kql => kql::make(&hub, target.vocabulary, catalog, options),
             Language::Sumo => sumo::make(&hub, catalog, options),
             Language::Sigma => sigma::make(&hub, detection, catalog, options),
+            Language::Sql => sql::make(&hub, target.vocabulary, catalog, options),
         },
     };
     let mut losses = if losses_of_hub { hub.losses } else { Vec::new() };

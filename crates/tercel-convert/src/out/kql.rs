@@ -18,6 +18,16 @@ pub(super) fn make(
     catalog: &SchemaCatalog,
     _: &Options,
 ) -> Result<Made, Refused> {
+    let (flat, to) = base(hub, vocabulary, catalog)?;
+    finish(hub, flat, None, to, vocabulary, catalog)
+}
+
+/// The table of a vocabulary for a log source, its fields in the table's columns, and what to call it.
+pub(super) fn base(
+    hub: &Hub,
+    vocabulary: Vocabulary,
+    catalog: &SchemaCatalog,
+) -> Result<(Flat, String), Refused> {
     let tables = hub.rel.tables();
     let category = hub.source.category.as_deref().unwrap_or("");
     let native = || {
@@ -45,6 +55,7 @@ pub(super) fn make(
             let flat = if windows { bridge::find("asim", category, catalog) } else { None };
             (flat.ok_or_else(|| named("ASIM"))?, "ASIM")
         }
+        Vocabulary::CloudSiem => return Err(Refused::Whole("Cloud SIEM has records, not tables".into())),
         Vocabulary::Native | Vocabulary::Sentinel => {
             let table = native().ok_or_else(|| named("the catalog"))?;
             if vocabulary == Vocabulary::Sentinel
@@ -56,7 +67,7 @@ pub(super) fn make(
         }
     };
     let to = if to == "the table" { flat.base.to_string() } else { to.to_string() };
-    finish(hub, flat, None, to, vocabulary, catalog)
+    Ok((flat, to))
 }
 
 /// Vocabularies by their tables' names.

@@ -7,19 +7,20 @@ use crate::output::{Cell, Column, Format};
 use crate::world;
 use std::io::Write;
 use tercel_catalog::{Detection, Role};
-use tercel_convert::{Conversion, Effect, Fidelity, Language, Options, Prover, Target};
+use tercel_convert::{Conversion, Effect, Fidelity, Language, Options, Prover, Target, Vocabulary};
 use tercel_ir::Type;
 use tercel_schema::{SchemaCatalog, Schemas};
 
 pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
     run.config.world(&mut args.world);
     let to = target(&args)?;
+    let dialect = args.dialect.parse().map_err(|d: tercel_ir::Diagnostic| Failure::new(d.message))?;
     let mut rules = run.load_rules(&args.rules, args.lang.as_deref());
     rules.not_empty()?;
     rules.pipe(&run, &args.world.pipelines)?;
     let catalog = world::catalog(&args.world, Schemas::builtin(), Vec::new())?;
     let options = world::compile_options(&args.world)?;
-    let mut choices = Options::default();
+    let mut choices = Options { dialect, ..Options::default() };
     if let Some(c) = &args.world.source_category {
         choices.source_category.clone_from(c);
     }
@@ -50,7 +51,12 @@ pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
         }
         if let Some(out) = &mut text {
             if written > 0 && !c.text.is_empty() {
-                writeln!(out, "{}", if to.language == Language::Sigma { "---" } else { "" })?;
+                let between = match to.language {
+                    Language::Sigma => "---",
+                    Language::Sql => ";\n",
+                    _ => "",
+                };
+                writeln!(out, "{between}")?;
             }
             write!(out, "{}", c.text)?;
             if !c.text.is_empty() && !c.text.ends_with('\n') {
@@ -77,9 +83,13 @@ fn target(args: &Convert) -> Result<Target, Failure> {
     let language = match args.to.as_str() {
         "kql" => Language::Kql,
         "sumo" => Language::Sumo,
+        "sql" => Language::Sql,
         _ => Language::Sigma,
     };
     let vocabulary = args.schema.parse().map_err(|d: tercel_ir::Diagnostic| Failure::new(d.message))?;
+    if vocabulary == Vocabulary::CloudSiem && language != Language::Sumo {
+        return Err(Failure::new("the schema cse is one of --to sumo"));
+    }
     Ok(Target { language, vocabulary })
 }
 
