@@ -114,10 +114,19 @@ fn row(pool: &Pool, random: &mut Random) -> BTreeMap<Name, Value> {
             {
                 Value::str(addresses[random.next(addresses.len())])
             }
-            // What stands in a column of hashes is hexadecimal digits.
-            Value::Str(s) if n.contains("MD5") || n.contains("SHA1") || n.contains("SHA256") => Value::str(
-                s.rsplit('=').next().filter(|h| h.chars().all(|c| c.is_ascii_hexdigit())).unwrap_or(""),
-            ),
+            // What stands in a column of hashes is a whole hash, or nothing.
+            Value::Str(s) if n.contains("MD5") || n.contains("SHA1") || n.contains("SHA256") => {
+                let length = if n.contains("MD5") {
+                    32
+                } else if n.contains("SHA1") {
+                    40
+                } else {
+                    64
+                };
+                let digits = s.rsplit('=').next().unwrap_or("");
+                let whole = digits.len() == length && digits.chars().all(|c| c.is_ascii_hexdigit());
+                Value::str(if whole { digits } else { "" })
+            }
             _ => v,
         };
         out.insert(n.clone(), v.coerce(*ty));

@@ -107,6 +107,8 @@ pub struct Answer {
     pub relation: Relation,
     /// Why it is not known, or what else is to be said.
     pub reason: Option<String>,
+    /// What was taken for granted of the data, beyond what the conversion itself does.
+    pub assumptions: Vec<&'static str>,
 }
 
 /// Decides how two filters relate.
@@ -127,6 +129,10 @@ pub struct Unproved;
 
 impl Prove for Unproved {
     fn compare(&self, _: &Rel, _: &Rel) -> Answer {
-        Answer { relation: Relation::Unknown, reason: Some("no proof was asked for".into()) }
+        Answer {
+            relation: Relation::Unknown,
+            reason: Some("no proof was asked for".into()),
+            assumptions: Vec::new(),
+        }
     }
 }

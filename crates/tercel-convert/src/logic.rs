@@ -103,6 +103,17 @@ fn truth(e: &Expr, positive: bool, depth: usize, left: &mut usize) -> Result<Exp
                 let each = ranges.iter().map(|r| Expr::known("ip_in_cidr", vec![a.clone(), r.clone()], span));
                 Expr::or(each.collect(), span)
             }
+            ("ipv4_is_match", [a, b]) if matched_range(a, b).is_some() => {
+                let Some((address, range)) = matched_range(a, b) else { return Err(too_large()) };
+                let inside = Expr::literal(Value::Str(range), span);
+                let inside = Expr::known("ip_in_cidr", vec![address.clone(), inside], span);
+                if positive {
+                    inside
+                } else {
+                    let valid = Expr::known("is_valid_ipv4", vec![address.clone()], span);
+                    Expr::and(vec![valid, negate(inside)], span)
+                }
+            }
             ("ipv4_is_in_range", [a, range]) if is_cidr(range) => {
                 // False, not null: an IPv4 address outside.
                 let inside = Expr::known("ip_in_cidr", vec![a.clone(), range.clone()], span);
@@ -144,6 +155,33 @@ fn truth(e: &Expr, positive: bool, depth: usize, left: &mut usize) -> Result<Exp
             Expr::and(vec![known, literal(e.clone(), positive)], span)
         }
     })
+}
+
+/// The address and the range of `ipv4_is_match("10.0.0.0/8", strcat(address, "/", "8"))`. What is taken for the
+/// same is an address with blanks around it, which is no address to the one and one to the other.
+pub(crate) fn matched_range<'e>(a: &'e Expr, b: &'e Expr) -> Option<(&'e Expr, String)> {
+    fn net(e: &Expr) -> Option<String> {
+        match &e.kind {
+            ExprKind::Literal(Value::Str(s)) => Some(s.clone()),
+            ExprKind::Call(f, args) if f.name == "strcat" => {
+                args.iter().map(|a| a.as_literal().map(Value::to_text)).collect()
+            }
+            _ => None,
+        }
+    }
+    for (constant, other) in [(a, b), (b, a)] {
+        let Some(range) = net(constant) else { continue };
+        let (address, bits) = range.split_once('/')?;
+        let plain = address.parse::<std::net::Ipv4Addr>().is_ok();
+        let ExprKind::Call(f, args) = &other.kind else { continue };
+        let [x, slash, length] = args.as_slice() else { continue };
+        let is = |e: &Expr, s: &str| e.as_literal().is_some_and(|v| v.to_text() == s);
+        if f.name == "strcat" && plain && is(slash, "/") && is(length, bits) {
+            let bits: u8 = bits.parse().ok().filter(|b| *b <= 32)?;
+            return Some((x, format!("{address}/{bits}")));
+        }
+    }
+    None
 }
 
 /// RFC 1918.

@@ -1,5 +1,6 @@
 //! From the form in the middle to a target, and what is to be said about the result.
 
+mod event;
 mod kql;
 mod shape;
 mod sigma;
@@ -186,8 +187,10 @@ pub(crate) fn convert(
             let (fidelity, reason) = match &pair {
                 None => (Fidelity::Unproved, Some("the two have no table in common".to_string())),
                 Some((conversion, original)) => {
-                    let (conversion, original) = proof::one_column(conversion, original, &made.paths);
+                    let (conversion, original) =
+                        proof::aligned(conversion, original, &made.paths, &mut assumptions);
                     let a = prove.compare(&conversion, &original);
+                    assumptions.extend(a.assumptions);
                     let f = match a.relation {
                         Relation::Equal => Fidelity::Exact,
                         Relation::Wider => Fidelity::Wider,

@@ -2,10 +2,11 @@
 
 use crate::asks::{Answer, Prove, Relation};
 use crate::flat::{Flat, flatten};
+use crate::logic::{matched_range, two_valued};
 use crate::rewrite::{call, joined_path};
-use std::collections::BTreeMap;
-use tercel_ir::{Expr, Name, Rel, Span};
-use tercel_verify::Budget;
+use std::collections::{BTreeMap, BTreeSet};
+use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, Span, Type, Value};
+use tercel_verify::{Budget, Comparison};
 
 /// Decides by formulas and automata, within a budget.
 #[derive(Clone, Debug, Default)]
@@ -14,66 +15,307 @@ pub struct Prover {
     pub budget: Budget,
 }
 
+/// Letters beyond ASCII that some functions take for an ASCII letter in another case, and others do not.
+const LETTERS: [&str; 3] = ["\u{130}", "\u{17f}", "\u{212a}"];
+const NO_LETTERS: &str = "texts hold none of the letters İ, ſ and K (Kelvin), of which languages differ in what their other case is";
+const ADDRESSES: &str = "a column of addresses holds an address, or nothing";
+
 impl Prove for Prover {
     fn compare(&self, conversion: &Rel, original: &Rel) -> Answer {
         let found = tercel_verify::compare(conversion, original, &self.budget);
-        let different: Vec<_> = found.witnesses.iter().filter(|w| w.first != w.second).collect();
-        // Languages differ in which characters beyond ASCII are letters, and how they fold.
-        let letters = !different.is_empty() && different.iter().all(|w| w.event.beyond_ascii());
-        let relation = match found.relation {
-            _ if letters => Relation::Unknown,
-            tercel_verify::Relation::Equal => Relation::Equal,
-            tercel_verify::Relation::Subset => Relation::Narrower,
-            tercel_verify::Relation::Superset => Relation::Wider,
-            tercel_verify::Relation::Overlap | tercel_verify::Relation::Disjoint => Relation::Different,
-            tercel_verify::Relation::Unknown => Relation::Unknown,
-        };
-        let mut reason = found.reason;
-        if relation != Relation::Equal
-            && let Some(w) = different.first()
-        {
-            let who = if w.first { "only the conversion finds" } else { "only the original finds" };
-            let values: Vec<String> =
-                w.event.values.iter().map(|(n, v)| format!("{n}: {}", v.to_text())).collect();
-            let who = if letters { format!("beyond ASCII they differ: {who}") } else { who.to_string() };
-            let event = format!("{who} an event of {} with {}", w.event.table, values.join(", "));
-            reason = Some(match reason {
-                Some(r) => format!("{r}; {event}"),
-                None => event,
-            });
+        if found.relation == tercel_verify::Relation::Equal {
+            return Answer { relation: Relation::Equal, reason: found.reason, assumptions: Vec::new() };
         }
-        Answer { relation, reason }
+        // Languages differ in which characters beyond ASCII are letters, and how they fold.
+        if only_letters(&found)
+            && let (Some(a), Some(b)) = (without_letters(conversion), without_letters(original))
+        {
+            let again = tercel_verify::compare(&a, &b, &self.budget);
+            if !only_letters(&again) {
+                return Answer { assumptions: vec![NO_LETTERS], ..told(again) };
+            }
+        }
+        told(found)
     }
 }
 
-/// Both filters in two-valued form, and in terms of whole paths only, where the last part of a path has a column of its own too.
+fn different(c: &Comparison) -> impl Iterator<Item = &tercel_verify::Witness> {
+    c.witnesses.iter().filter(|w| w.first != w.second)
+}
+
+fn only_letters(c: &Comparison) -> bool {
+    different(c).next().is_some() && different(c).all(|w| w.event.beyond_ascii())
+}
+
+fn told(found: Comparison) -> Answer {
+    let letters = only_letters(&found);
+    let relation = match found.relation {
+        _ if letters => Relation::Unknown,
+        tercel_verify::Relation::Equal => Relation::Equal,
+        tercel_verify::Relation::Subset => Relation::Narrower,
+        tercel_verify::Relation::Superset => Relation::Wider,
+        tercel_verify::Relation::Overlap | tercel_verify::Relation::Disjoint => Relation::Different,
+        tercel_verify::Relation::Unknown => Relation::Unknown,
+    };
+    let first = different(&found).next().map(|w| {
+        let who = if w.first { "only the conversion finds" } else { "only the original finds" };
+        let values: Vec<String> =
+            w.event.values.iter().map(|(n, v)| format!("{n}: {}", v.to_text())).collect();
+        let who = if letters { format!("beyond ASCII they differ: {who}") } else { who.to_string() };
+        format!("{who} an event of {} with {}", w.event.table, values.join(", "))
+    });
+    let reason = match (found.reason, first) {
+        (Some(r), Some(event)) => Some(format!("{r}; {event}")),
+        (r, event) => r.or(event),
+    };
+    Answer { relation, reason, assumptions: Vec::new() }
+}
+
+/// The filter for events whose texts hold none of the letters.
+fn without_letters(rel: &Rel) -> Option<Rel> {
+    let flat = flatten(rel, None).ok()?;
+    let mut columns = Vec::new();
+    flat.conditions.iter().for_each(|c| text_columns(c, &mut columns));
+    let names: BTreeSet<Name> = columns.into_iter().collect();
+    let at = Span::default();
+    let none = names.into_iter().flat_map(|n| {
+        LETTERS.map(|l| {
+            let has = vec![Expr::column(n.clone(), Type::String, at), Expr::literal(Value::str(l), at)];
+            Expr::not(Expr::known("contains_cs", has, at), at)
+        })
+    });
+    let mut all: Vec<Expr> = none.collect();
+    all.extend(flat.conditions);
+    Some(crate::bridge::scan(&flat.base, flat.schema).filter(Expr::and(all, at), at))
+}
+
+fn text_columns(e: &Expr, out: &mut Vec<Name>) {
+    if let ExprKind::Column(n) = &e.kind
+        && e.ty == Type::String
+    {
+        out.push(n.clone());
+    }
+    e.children().into_iter().for_each(|c| text_columns(c, out));
+}
+
+/// Both filters in two-valued form, and in terms of whole paths only, where the last part of a path has a
+/// column of its own too.
 ///
-/// Taken for granted is that the last part of `folder` is `name` but for case. Let p be the path with the name's
-/// spelling. Then what a view joins from both is p, the name is p's last part, and the folder column is p for every
-/// test that ignores case. Where a test of it regards case, nothing is replaced.
-pub(crate) fn one_column(a: &Rel, b: &Rel, paths: &BTreeMap<Name, Name>) -> (Rel, Rel) {
+/// Taken for granted is that the last part of `folder` is `name` but for case. Let p be the path with the
+/// name's spelling. Then what a view joins from both is p, the name is p's last part, and the folder column is
+/// p for every test that ignores case. Where a test of it regards case, nothing is replaced.
+///
+/// Tests of addresses that languages say in their own ways become the one that the prover knows; the columns
+/// are those of addresses then, which is an assumption where the schema does not say so.
+pub(crate) fn aligned(
+    a: &Rel,
+    b: &Rel,
+    paths: &BTreeMap<Name, Name>,
+    assumptions: &mut BTreeSet<&'static str>,
+) -> (Rel, Rel) {
     let same = || (a.clone(), b.clone());
     let (Ok(x), Ok(y)) = (flatten(a, None), flatten(b, None)) else { return same() };
     if x.base != y.base {
         return same();
     }
     let names: BTreeMap<&Name, &Name> = paths.iter().map(|(f, n)| (n, f)).collect();
-    // Two-valued, the functions that languages have for ranges of addresses are the one that the prover knows.
-    let all = |f: &Flat| {
-        let each = f.conditions.iter().map(|e| replaced(e, paths, &names));
-        each.map(|e| crate::logic::two_valued(&e, true).unwrap_or(e)).collect::<Vec<_>>()
+    let mut ranges = Ranges::default();
+    x.conditions.iter().chain(&y.conditions).for_each(|e| ranges.collect(e));
+    let by_path = !x.conditions.iter().chain(&y.conditions).any(|e| regards_case(e, paths));
+    let mut letters = false;
+    let mut all = |f: &Flat| -> Vec<Expr> {
+        let each = f.conditions.iter().map(|e| {
+            let e = ranges.said(e);
+            let e = if by_path { replaced(&e, paths, &names) } else { e };
+            let e = two_valued(&e, true).unwrap_or(e);
+            plainly(&e, &mut letters)
+        });
+        each.collect()
     };
     let (xs, ys) = (all(&x), all(&y));
-    if xs.iter().chain(&ys).any(|e| regards_case(e, paths)) {
-        return same();
+    if letters {
+        assumptions.insert(NO_LETTERS);
     }
-    let rel = |f: Flat, all: Vec<Expr>| {
-        crate::bridge::scan(&f.base, f.schema).filter(Expr::and(all, Span::default()), Span::default())
+    let mut addresses = std::mem::take(&mut ranges.columns);
+    addresses.retain(|c| xs.iter().chain(&ys).all(|e| only_addresses(e, c)));
+    let mut rel = |f: Flat, all: Vec<Expr>| {
+        let mut schema = f.schema;
+        for name in &addresses {
+            match schema.columns.iter_mut().find(|c| c.name == *name) {
+                Some(c) if c.domain == Some(Domain::Ip) => continue,
+                Some(c) => c.domain = Some(Domain::Ip),
+                None => {
+                    let mut c = tercel_ir::Column::new(name.clone(), Type::String);
+                    c.domain = Some(Domain::Ip);
+                    schema.columns.push(c);
+                }
+            }
+            assumptions.insert(ADDRESSES);
+        }
+        crate::bridge::scan(&f.base, schema).filter(Expr::and(all, Span::default()), Span::default())
     };
     (rel(x, xs), rel(y, ys))
 }
 
+/// Ranges of addresses that are asked for, and the columns that are asked.
+#[derive(Default)]
+struct Ranges {
+    /// By the pattern that a language without a function for them uses.
+    patterns: BTreeMap<String, String>,
+    columns: BTreeSet<Name>,
+}
+
+impl Ranges {
+    fn collect(&mut self, e: &Expr) {
+        if let Some((_, args)) = call(e) {
+            for a in args {
+                if let Some(Value::Str(range)) = a.as_literal()
+                    && range.contains(':')
+                    && let Some(p) = tercel_sumo::raise::ipv6_pattern(range)
+                {
+                    self.patterns.insert(p, range.clone());
+                }
+            }
+        }
+        e.children().into_iter().for_each(|c| self.collect(c));
+    }
+
+    /// The expression with tests of address ranges in their one form.
+    fn said(&mut self, e: &Expr) -> Expr {
+        let mut out = e.clone();
+        for c in out.children_mut() {
+            *c = self.said(c);
+        }
+        if let Some(("ipv4_is_match", [a, b])) = call(&out)
+            && let Some((x, _)) = matched_range(a, b)
+        {
+            self.columns.extend(x.as_column().cloned());
+        }
+        match self.test(&out) {
+            Some((column, range)) => {
+                if let Some(n) = column.as_column() {
+                    self.columns.insert(n.clone());
+                }
+                Expr::known("ip_in_cidr", vec![column, Expr::literal(Value::Str(range), e.span)], e.span)
+            }
+            None => out,
+        }
+    }
+
+    fn test(&self, e: &Expr) -> Option<(Expr, String)> {
+        match call(e)? {
+            ("matches_regex", [x, p]) => {
+                let Some(Value::Str(p)) = p.as_literal() else { return None };
+                let range = self.patterns.get(p).or_else(|| {
+                    let p = p.strip_prefix("(?s)").or_else(|| p.strip_prefix("(?i)"))?;
+                    self.patterns.get(p)
+                })?;
+                let mut x = x;
+                while let Some(("tolower" | "tostring" | "text_or_null", [inner])) = call(x) {
+                    x = inner;
+                }
+                (x.as_column().is_some() && x.ty == Type::String).then(|| (x.clone(), range.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether tests of a column are those of an address: of its ranges, or of the whole text.
+fn only_addresses(e: &Expr, column: &Name) -> bool {
+    if let Some((name, [x, rest @ ..])) = call(e)
+        && x.as_column() == Some(column)
+    {
+        let address = |a: &Expr| match a.as_literal() {
+            Some(Value::Str(s)) => s.is_empty() || s.parse::<std::net::IpAddr>().is_ok(),
+            _ => false,
+        };
+        return match name {
+            "ip_in_cidr" | "is_valid_ip" | "is_valid_ipv4" | "isempty" | "isnotempty" | "isnull"
+            | "isnotnull" => true,
+            "eq" | "eq_ci" | "in" | "in_ci" => rest.iter().all(address),
+            _ => false,
+        };
+    }
+    e.as_column() != Some(column) && e.children().into_iter().all(|c| only_addresses(c, column))
+}
+
+/// Tests of lists of hashes by the columns, as the assumption about them has it; and tests of a lower case as
+/// tests that ignore case, where only a letter that is assumed away tells the two apart.
+fn plainly(e: &Expr, letters: &mut bool) -> Expr {
+    if let Some(new) = crate::rewrite::hash_test(e) {
+        return new;
+    }
+    if let Some((name, [subject, needle])) = call(e)
+        && let Some(("tolower", [inner])) = call(subject)
+        && let Some(Value::Str(s)) = needle.as_literal()
+        && inner.ty == Type::String
+        && let Some(new) = of_lower(name, inner, s, e.span)
+    {
+        *letters = true;
+        return new;
+    }
+    let mut out = e.clone();
+    for c in out.children_mut() {
+        *c = plainly(c, letters);
+    }
+    out
+}
+
+/// A test of the lower case of a text as one of the text, where `İ` could tell them apart: as it becomes `i` and a
+/// dot above, that is where a match ends in `i`.
+fn of_lower(name: &str, x: &Expr, needle: &str, at: Span) -> Option<Expr> {
+    let lower = |s: &str| s.is_ascii() && !s.bytes().any(|b| b.is_ascii_uppercase());
+    let test = |name: &str, s: &str| Expr::known(name, vec![x.clone(), Expr::literal(Value::str(s), at)], at);
+    match name {
+        "contains" | "contains_cs" if lower(needle) && needle.ends_with('i') => {
+            Some(test("contains", needle))
+        }
+        "startswith" | "startswith_cs" if lower(needle) && needle.ends_with('i') => {
+            Some(test("startswith", needle))
+        }
+        "matches_glob" if lower(needle) && (needle.contains("i*") || needle.contains("i?")) => {
+            Some(test("matches_glob_ci", needle))
+        }
+        "matches_regex" => {
+            let (start, end, texts) = alternatives(needle)?;
+            let any = texts.iter().any(|t| t.ends_with('i'));
+            if end || !any || texts.iter().any(|t| t.bytes().any(|b| b.is_ascii_uppercase())) {
+                return None;
+            }
+            let name = if start { "startswith" } else { "contains" };
+            Some(Expr::or(texts.iter().map(|t| test(name, t)).collect(), at))
+        }
+        _ => None,
+    }
+}
+
+/// The texts of `(a|b)`, and whether they stand at the start or at the end.
+fn alternatives(pattern: &str) -> Option<(bool, bool, Vec<String>)> {
+    let pattern = pattern.strip_prefix("(?s)").unwrap_or(pattern);
+    let (start, rest) = pattern.strip_prefix('^').map_or((false, pattern), |r| (true, r));
+    let (end, rest) = rest.strip_suffix(")$").map_or((false, rest.strip_suffix(')')), |r| (true, Some(r)));
+    let mut chars = rest?.strip_prefix('(')?.chars();
+    let mut out = vec![String::new()];
+    while let Some(c) = chars.next() {
+        let text = out.last_mut()?;
+        match c {
+            '\\' => match chars.next()? {
+                c if c.is_ascii_alphanumeric() => return None,
+                c => text.push(c),
+            },
+            '|' => out.push(String::new()),
+            '.' | '+' | '*' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' => return None,
+            c => text.push(c),
+        }
+    }
+    Some((start, end, out))
+}
+
 fn regards_case(e: &Expr, paths: &BTreeMap<Name, Name>) -> bool {
+    if joined_path(e).is_some() {
+        return false;
+    }
     let here = match call(e) {
         Some((name, [x, rest @ ..])) if x.as_column().is_some_and(|c| paths.contains_key(c)) => match name {
             "eq_ci" | "in_ci" | "contains" | "startswith" | "endswith" | "matches_glob_ci" | "isempty"
@@ -81,7 +323,7 @@ fn regards_case(e: &Expr, paths: &BTreeMap<Name, Name>) -> bool {
             | "dirname" => false,
             "matches_regex" => !matches!(
                 rest.first().and_then(Expr::as_literal),
-                Some(tercel_ir::Value::Str(s)) if s.starts_with("(?i)") || s.starts_with("(?is)")
+                Some(Value::Str(s)) if s.starts_with("(?i)") || s.starts_with("(?is)")
             ),
             _ => true,
         },

@@ -25,7 +25,7 @@ pub(crate) struct Rewriter {
 
 const PATH: &str = "a folder path is the whole path with backslashes, ending in the file name, as Defender writes it on Windows";
 const SEPARATOR: &str = "paths are written with backslashes and name a folder";
-const HASH: &str = "a column of hashes holds hexadecimal digits or nothing";
+const HASH: &str = "a column of hashes holds a whole hash in hexadecimal digits, or nothing";
 const ACCOUNT: &str = "an account's domain and name hold no backslash";
 
 /// A test of text: its function, what it looks at, what it looks for.
@@ -389,12 +389,20 @@ impl Rewriter {
     }
 
     fn assume_hashes(&mut self, parts: &[Expr]) {
-        let mut columns = Vec::new();
-        parts.iter().for_each(|p| p.columns(&mut columns));
-        for (c, at) in columns {
-            let digits = Expr::literal(Value::str("^[0-9A-Fa-f]*$"), at);
-            let column = Expr::column(c, Type::String, at);
-            self.take(HASH, Expr::known("matches_regex", vec![column, digits], at));
+        for (label, part) in labels(parts) {
+            let length = match &*label.to_ascii_uppercase() {
+                "MD5" => 32,
+                "SHA1" => 40,
+                "SHA256" => 64,
+                _ => continue,
+            };
+            let mut columns = Vec::new();
+            part.columns(&mut columns);
+            for (c, at) in columns {
+                let digits = Expr::literal(Value::Str(format!("^(?:[0-9A-Fa-f]{{{length}}})?$")), at);
+                let column = Expr::column(c, Type::String, at);
+                self.take(HASH, Expr::known("matches_regex", vec![column, digits], at));
+            }
         }
     }
 
@@ -662,12 +670,21 @@ fn prefixed(t: &Test, prefix: &str, x: &Expr) -> Option<Expr> {
 
 /// The hash that a text such as `SHA256=…` names, and the digits.
 fn labelled(needle: &str) -> Option<(&str, &str)> {
-    let (label, value) = needle.trim_matches(',').split_once('=')?;
+    let (label, value) = needle.split_once('=')?;
     let hex = value.chars().all(|c| c.is_ascii_hexdigit());
     (hex && label.chars().all(|c| c.is_ascii_alphanumeric())).then_some((label, value))
 }
 
-/// `SHA1=…,MD5=…` put together from columns, which hold digits or nothing.
+/// The parts of a list of hashes with what they are called in it.
+fn labels(parts: &[Expr]) -> impl Iterator<Item = (&str, &Expr)> {
+    parts.windows(2).filter_map(|pair| {
+        let Some(Value::Str(before)) = pair[0].as_literal() else { return None };
+        let own = before.trim_end_matches('=');
+        Some((own.rsplit(',').next().unwrap_or(own), &pair[1]))
+    })
+}
+
+/// `SHA1=…,MD5=…` put together from columns, which hold a whole hash or nothing.
 fn hashes(t: &Test, parts: &[Expr]) -> Option<Expr> {
     if t.kind() != "contains" {
         return None;
@@ -676,20 +693,36 @@ fn hashes(t: &Test, parts: &[Expr]) -> Option<Expr> {
     if !parts.iter().any(list) {
         return None;
     }
-    let (label, value) = labelled(t.needle)?;
-    for pair in parts.windows(2) {
-        let Some(Value::Str(before)) = pair[0].as_literal() else { continue };
-        let own = before.trim_end_matches('=').rsplit(',').next().unwrap_or(before);
-        if own.eq_ignore_ascii_case(label) {
+    // A comma is there or not; which hash it stands beside is not what is asked.
+    let (label, value) = labelled(t.needle.trim_matches(','))?;
+    let mut any = Vec::new();
+    for (own, column) in labels(parts) {
+        // The end of its name tells it as well, and may tell several.
+        let named = own.len().checked_sub(label.len()).and_then(|at| own.get(at..));
+        if named.is_some_and(|n| n.eq_ignore_ascii_case(label)) {
             let whole = matches!(
-                (&*label.to_ascii_uppercase(), value.len()),
+                (&*own.to_ascii_uppercase(), value.len()),
                 ("MD5", 32) | ("SHA1", 40) | ("SHA256", 64)
             );
-            return Some(t.on(if whole { "eq" } else { "startswith" }, &pair[1], value));
+            any.push(if value.is_empty() {
+                Expr::boolean(true, t.span)
+            } else {
+                t.on(if whole { "eq" } else { "startswith" }, column, value)
+            });
         }
     }
-    // A hash that is not among them.
-    Some(no(t.span))
+    // None: a hash that is not among them.
+    Some(crate::logic::tidy(Expr::or(any, t.span)))
+}
+
+/// A test of such a list as tests of the columns, for a proof: nothing but what the assumption makes equal.
+pub(crate) fn hash_test(e: &Expr) -> Option<Expr> {
+    let (name, [subject, needle]) = call(e)? else { return None };
+    let ("strcat", parts) = call(subject)? else { return None };
+    let Some(Value::Str(needle)) = needle.as_literal() else { return None };
+    labelled(needle)?;
+    let name = function::by_name(name)?.name;
+    hashes(&Test { name, subject, needle, span: e.span }, parts)
 }
 
 /// A hash taken out of Sysmon's list of them.

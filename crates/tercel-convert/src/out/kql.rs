@@ -1,5 +1,6 @@
 //! KQL.
 
+use super::event;
 use super::shape::{at, conjuncts, gathered, sayable, without_null_texts};
 use super::{Made, Refused};
 use crate::asks::{Options, Vocabulary};
@@ -7,8 +8,7 @@ use crate::bridge::{self, Plain};
 use crate::flat::{Flat, flatten, substitute};
 use crate::hub::{Hub, SYSMON, Translation, provider};
 use crate::logic::{as_bool, key};
-use crate::rewrite::call;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use tercel_ir::{Diagnostic, Expr, ExprKind, Name, Rel, Schema, Type, Value};
 use tercel_schema::SchemaCatalog;
 
@@ -59,7 +59,7 @@ pub(super) fn base(
         Vocabulary::Native | Vocabulary::Sentinel => {
             let table = native().ok_or_else(|| named("the catalog"))?;
             if vocabulary == Vocabulary::Sentinel
-                && !matches!(&**table, "Sysmon" | "SecurityEvent" | "Syslog")
+                && !matches!(&**table, "Sysmon" | "SecurityEvent" | "WindowsEvents")
             {
                 return Err(named("Sentinel"));
             }
@@ -131,14 +131,18 @@ pub(super) fn finish(
     let predicate = sayable(&predicate, &short, &mut losses)?;
     let (predicate, extends) = named_terms(&predicate, &flat, hub);
     let predicate = gathered(&predicate);
-    let say = |e: &Expr| tercel_kql::raise::expression(e).map(|_| ());
+    let xml = vocabulary == Vocabulary::Sentinel && event::holds(&flat.base);
+    let say = |e: &Expr| {
+        if xml {
+            event::recorded(e)?;
+        }
+        tercel_kql::raise::expression(e).map(|_| ())
+    };
     let predicate = sayable(&predicate, &say, &mut losses)?;
 
     let all = conjuncts(predicate);
     let scan = bridge::scan(&flat.base, Schema { open: true, ..flat.schema.clone() });
-    let sentinel = vocabulary == Vocabulary::Sentinel && &*flat.base == SYSMON;
-    let printed =
-        if sentinel { from_event_table(&all, &extends)? } else { layered(scan.clone(), all, &extends) };
+    let printed = if xml { event::query(&all, &extends)? } else { layered(scan.clone(), all, &extends) };
     let ast = tercel_kql::raise::raise(&printed)?;
     let text = format!("{}\n", tercel_kql::raise::layout(&ast));
 
@@ -147,9 +151,16 @@ pub(super) fn finish(
         Some(p) => scan.clone().filter(p.clone(), at()),
         None => whole(hub, &flat, &scan),
     };
-    let conversion = if sentinel { None } else { relowered(&text, &flat, catalog) };
+    let conversion = match xml {
+        true => event::relowered(&text, &flat, catalog),
+        false => relowered(&text, &flat, catalog),
+    };
     let pair = conversion.map(|c| (c, original));
-    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair, paths })
+    let mut assumptions: Vec<&'static str> = rewriter.assumptions.into_iter().collect();
+    if xml {
+        assumptions.push(event::XML);
+    }
+    Ok(Made { text, losses, assumptions, taken, pair, paths })
 }
 
 /// What the detection means for the rows of one table.
@@ -172,7 +183,7 @@ fn relowered(text: &str, flat: &Flat, catalog: &SchemaCatalog) -> Option<Rel> {
 }
 
 /// Conditions on the table's columns first, then computed columns, then what looks at them.
-fn layered(scan: Rel, all: Vec<Expr>, extends: &[(Name, Expr)]) -> Rel {
+pub(super) fn layered(scan: Rel, all: Vec<Expr>, extends: &[(Name, Expr)]) -> Rel {
     let names: BTreeSet<&Name> = extends.iter().map(|e| &e.0).collect();
     let computed = |e: &Expr| {
         let mut columns = Vec::new();
@@ -274,96 +285,4 @@ fn replace_terms(e: &Expr, name: &mut dyn FnMut(&Expr) -> Expr) -> Expr {
         _ => {}
     }
     out
-}
-
-/// Sysmon in Sentinel's `Event` table: `EventData` is XML text, out of which the fields that are needed are
-/// taken.
-fn from_event_table(all: &[Expr], extends: &[(Name, Expr)]) -> Result<Rel, Diagnostic> {
-    let text = |n: &str| Expr::column(n, Type::String, at());
-    let literal = |s: &str| Expr::literal(Value::str(s), at());
-    let mut used: BTreeMap<Name, Type> = BTreeMap::new();
-    let mut escaped: BTreeSet<Name> = BTreeSet::new();
-    let mut kinds = Vec::new();
-    let mut rest = Vec::new();
-    for e in all {
-        match call(e) {
-            Some(("eq" | "in", [c, ..])) if c.as_column().is_some_and(|c| &**c == "EventID") => {
-                kinds.push(e.clone())
-            }
-            // Said by the source.
-            Some(("eq", [c, _])) if c.as_column().is_some_and(|c| &**c == "Provider") => {}
-            _ => rest.push(e.clone()),
-        }
-    }
-    for e in rest.iter().chain(extends.iter().map(|x| &x.1)) {
-        collect(e, &mut used, &mut escaped);
-    }
-    for (n, _) in extends {
-        used.remove(n);
-    }
-    let mut columns = Vec::new();
-    for (n, ty) in used {
-        let direct = match &*n {
-            "Computer" | "EventID" | "TimeGenerated" => continue,
-            "Channel" => Some(text("EventLog")),
-            "Provider" => Some(text("Source")),
-            _ => None,
-        };
-        if n.starts_with('$') {
-            return Err(Diagnostic::error(
-                "not-in-kql",
-                "KQL has no way to say a search in the whole event as text",
-            ));
-        }
-        let value = match direct {
-            Some(d) => d,
-            None => {
-                let pattern = literal(&format!("<Data Name=\"{n}\">([^<]*)<"));
-                let one = Expr::literal(Value::Long(1), at());
-                let mut v = Expr::known("extract", vec![pattern, one, text("EventData")], at());
-                if escaped.contains(&n) {
-                    for (from, to) in
-                        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
-                    {
-                        v = Expr::known("replace_string", vec![v, literal(from), literal(to)], at());
-                    }
-                }
-                match ty {
-                    Type::Int | Type::Long => Expr::known("tolong", vec![v], at()),
-                    Type::Bool => Expr::known("tobool", vec![v], at()),
-                    Type::Real | Type::Decimal => Expr::known("todouble", vec![v], at()),
-                    Type::DateTime => Expr::known("todatetime", vec![v], at()),
-                    _ => v,
-                }
-            }
-        };
-        columns.push((n, value));
-    }
-    let source = Expr::known("eq", vec![text("Source"), literal("Microsoft-Windows-Sysmon")], at());
-    let mut first = vec![source];
-    first.extend(kinds);
-    let mut rel = bridge::scan("Event", Schema { columns: Vec::new(), open: true })
-        .filter(Expr::and(first, at()), at());
-    if !columns.is_empty() {
-        rel = rel.extend(columns, at());
-    }
-    Ok(layered(rel, rest, extends))
-}
-
-/// Columns, and those whose values are compared with what XML escapes.
-fn collect(e: &Expr, used: &mut BTreeMap<Name, Type>, escaped: &mut BTreeSet<Name>) {
-    if let ExprKind::Column(n) = &e.kind {
-        used.insert(n.clone(), e.ty);
-    }
-    if let Some((_, args)) = call(e) {
-        let special = args.iter().any(|a| match a.as_literal() {
-            Some(Value::Str(s)) => s.contains(['&', '<', '>', '"', '\'']),
-            _ => false,
-        });
-        let computed = call(e).is_some_and(|(n, _)| matches!(n, "matches_regex" | "strlen" | "has"));
-        if let Some(c) = args.first().and_then(Expr::as_column).filter(|_| special || computed) {
-            escaped.insert(c.clone());
-        }
-    }
-    e.children().into_iter().for_each(|c| collect(c, used, escaped));
 }

@@ -401,7 +401,7 @@ fn cidr(address: Expr, range: &str) -> Result<Expr, Diagnostic> {
             Ok(called("compareCIDRPrefix", vec![text(&ip.to_string())?, address, bits]))
         }
         IpAddr::V6(ip) => {
-            let pattern = ipv6_pattern(ip, bits.unwrap_or(128)).ok_or_else(|| {
+            let pattern = pattern_of_range(ip, bits.unwrap_or(128)).ok_or_else(|| {
                 refused()
                     .meaning("an IPv6 address has many spellings, and there is no function for its ranges")
             })?;
@@ -410,9 +410,19 @@ fn cidr(address: Expr, range: &str) -> Result<Expr, Diagnostic> {
     }
 }
 
+/// The pattern that stands for a range of IPv6 addresses, in lower case, where there is one: among the texts
+/// of addresses it matches exactly those of the range, however they are written.
+pub fn ipv6_pattern(range: &str) -> Option<String> {
+    let (net, bits) = match range.split_once('/') {
+        Some((n, b)) => (n, b.parse().ok()?),
+        None => (range, 128),
+    };
+    pattern_of_range(net.trim().parse().ok()?, bits)
+}
+
 /// A pattern for the text of an address of a range: of ::1 and ::, and of ranges that are decided by
 /// leading groups that are not zero (which `::` can therefore not stand for).
-fn ipv6_pattern(ip: Ipv6Addr, bits: u32) -> Option<String> {
+fn pattern_of_range(ip: Ipv6Addr, bits: u32) -> Option<String> {
     if bits > 128 {
         return None;
     }
@@ -477,11 +487,13 @@ mod tests {
             ("2001:db8::/32", vec!["2001:db8::1", "2001:0db8:1::2"], vec!["2001:db9::1", "2001:db80::1"]),
         ] {
             let (net, bits) = range.split_once('/').unwrap();
-            let p = ipv6_pattern(net.parse().unwrap(), bits.parse().unwrap()).unwrap();
+            let p = ipv6_pattern(range).unwrap();
+            assert!(net.contains(':') && bits.len() < 4);
             let re = regex::Regex::new(&p).unwrap();
             inside.iter().for_each(|i| assert!(re.is_match(i), "{i} in {range}: {p}"));
             outside.iter().for_each(|o| assert!(!re.is_match(o), "{o} in {range}: {p}"));
         }
-        assert_eq!(ipv6_pattern("::ffff:0:0".parse().unwrap(), 96), None);
+        assert_eq!(ipv6_pattern("::ffff:0:0/96"), None);
+        assert_eq!(ipv6_pattern("10.0.0.0/8"), None);
     }
 }

@@ -8,7 +8,7 @@
 mod condition;
 mod value;
 
-pub use condition::condition;
+pub use condition::{condition, ipv6_pattern};
 
 use crate::ast::{At, Expr, ExprKind, Name, Operator, Query, Scope, ScopeOp, Stage, Term, TermPart, Text};
 use tercel_ir::{Diagnostic, ExprKind as Ir, Rel, RelKind, Span, Value};

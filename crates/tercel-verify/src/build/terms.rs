@@ -200,10 +200,10 @@ impl Builder {
             && lens.maps == [CaseMap::Lower]
             && lens.prefix.is_empty()
             && lens.suffix.is_empty()
-            && text.is_ascii()
+            && text.chars().all(plain_lower)
         {
-            // The one character whose lower case is an ASCII letter and something else is `İ`; its `i`
-            // can only be the last letter of a match.
+            // The one character whose lower case is more than one is `İ`; its `i` can only be the last letter
+            // of a match.
             if !*ci && text.bytes().any(|b| b.is_ascii_uppercase()) {
                 return Arena::FALSE;
             }
@@ -235,4 +235,10 @@ impl Builder {
         }
         self.atom(var, Test::Text(Arc::new(lens), test), None)
     }
+}
+
+/// A character that lower-casing makes of nothing but what folding makes it of: ASCII, and what has no case and
+/// is no part of a longer lower case. (`Σ` has two lower cases, and `İ` becomes `i` and a dot above.)
+fn plain_lower(c: char) -> bool {
+    c.is_ascii() || !c.is_lowercase() && !c.is_uppercase() && c != '\u{307}' && c.to_lowercase().eq([c])
 }
