@@ -56,7 +56,6 @@ pub fn syntax_findings(detection: &Detection, options: &LintOptions) -> Vec<Find
 }
 
 fn finish(detection: &Detection, found: Diagnostics, options: &LintOptions) -> Vec<Finding> {
-    let text = &detection.text;
     found
         .into_sorted()
         .into_iter()
@@ -70,12 +69,20 @@ fn finish(detection: &Detection, found: Diagnostics, options: &LintOptions) -> V
             if options.compile.strict && d.severity == Severity::Warning {
                 d.severity = Severity::Error;
             }
-            let span = d.span.unwrap_or(tercel_ir::Span { end: detection.span.start, ..detection.span });
-            let (line, column) = text.place(span.start as usize);
-            let (end_line, end_column) = text.place(span.end as usize);
-            Finding { diagnostic: d, line, column, end_line, end_column }
+            Finding::of(detection, d)
         })
         .collect()
+}
+
+impl Finding {
+    /// A finding with its place in the text of a detection; without a place of its own, where the
+    /// detection begins.
+    pub(crate) fn of(detection: &Detection, d: Diagnostic) -> Finding {
+        let span = d.span.unwrap_or(tercel_ir::Span { end: detection.span.start, ..detection.span });
+        let (line, column) = detection.text.place(span.start as usize);
+        let (end_line, end_column) = detection.text.place(span.end as usize);
+        Finding { diagnostic: d, line, column, end_line, end_column }
+    }
 }
 
 /// What a language has to say about its own texts beyond what parsing and lowering find.

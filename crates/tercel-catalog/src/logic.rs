@@ -27,6 +27,55 @@ impl Detection {
     }
 }
 
+/// The kind of events that a Sigma rule is about; lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// Such as `process_creation`.
+    pub category: Option<String>,
+    /// Such as `windows`.
+    pub product: Option<String>,
+    /// Such as `security`.
+    pub service: Option<String>,
+}
+
+/// How two log sources relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// They may have events in common, and rules of them can be compared.
+    Common,
+    /// They have no event in common.
+    Apart,
+    /// One is a category, the other a service.
+    Unlike,
+}
+
+impl Source {
+    pub(crate) fn compare(&self, other: &Source) -> Sources {
+        let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
+        if differ(&self.category, &other.category)
+            || differ(&self.product, &other.product)
+            || differ(&self.service, &other.service)
+        {
+            return Sources::Apart;
+        }
+        let inside = |a: &Source, b: &Source| {
+            let part = |a: &Option<String>, b: &Option<String>| b.is_none() || a == b;
+            part(&a.category, &b.category) && part(&a.product, &b.product) && part(&a.service, &b.service)
+        };
+        if inside(self, other) || inside(other, self) { Sources::Common } else { Sources::Unlike }
+    }
+}
+
+impl Detection {
+    /// The log source of a Sigma rule.
+    pub fn source(&self) -> Option<Source> {
+        let Document::Rule(rule) = &**self.piped.as_ref().or(self.document())? else { return None };
+        let of = |t: &Option<tercel_sigma::ast::Text>| t.as_ref().map(|t| t.node.to_ascii_lowercase());
+        let l = &rule.logsource;
+        Some(Source { category: of(&l.category), product: of(&l.product), service: of(&l.service) })
+    }
+}
+
 fn as_filter(d: &Document) -> Option<&FilterRule> {
     match d {
         Document::Filter(f) => Some(f),

@@ -1,6 +1,6 @@
 //! Truth of formulas for one event, fast enough to be asked once for every item of a long list.
 
-use crate::atom::{Atoms, Test, TextTest, VarId};
+use crate::atom::{Atoms, Test, TextTest, VarId, Variable};
 use crate::formula::{Arena, AtomId, Node, NodeKind};
 use crate::prover::Row;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -8,6 +8,7 @@ use tercel_ir::Value;
 use tercel_ir::function::fold;
 
 /// Truth of every atom for one event.
+#[derive(Clone)]
 pub(crate) struct Truths {
     atoms: Vec<bool>,
 }
@@ -43,6 +44,11 @@ impl Truths {
             atoms.truths(v.atoms.iter().copied(), &look, |a, t| truths[a as usize] = t);
         }
         Truths { atoms: truths }
+    }
+    /// The atoms of one variable as they are for an event.
+    pub(crate) fn set(&mut self, atoms: &Atoms, v: &Variable, row: &Row) {
+        let look = |n: &str| row.get(n).cloned().unwrap_or_default();
+        atoms.truths(v.atoms.iter().copied(), &look, |a, t| self.atoms[a as usize] = t);
     }
     /// The same event with another text in one column; gives back what was changed.
     pub(crate) fn put(&mut self, atoms: &Atoms, tests: &ColumnTests, text: &str) -> Vec<(AtomId, bool)> {

@@ -7,6 +7,7 @@
 //! - [`dead_sites`]: parts of a detection that can be taken out without changing what it finds;
 //! - [`Anything`]: a Sigma rule's own logic, whatever table its events come from;
 //! - [`generate`]: test events, one for each part of a detection that makes a difference;
+//! - [`overlaps`], [`inclusions`]: the same for all pairs of a set;
 //! - [`Formula::of`], [`satisfiable`], [`compare`]: a prover over single events. It turns conditions into
 //!   formulas over atoms (a text in a regular language, a number in an interval, a null), asks a SAT
 //!   solver for a model, asks a theory for each column whether its atoms can hold together, and tells
@@ -34,6 +35,7 @@ mod lens;
 mod lint;
 mod numbers;
 mod outcome;
+mod overlap;
 mod prover;
 mod questions;
 mod regexes;
@@ -46,6 +48,7 @@ pub use budget::Budget;
 pub use dead::{DeadKind, DeadReport, DeadSite, Reason, ReasonKind, contradiction, dead_sites};
 pub use lint::{lint, never_fires};
 pub use outcome::{Outcomes, outcomes};
+pub use overlap::{Pair, inclusions, overlaps};
 pub use questions::{
     Assumption, BranchFormula, Comparison, Event, Formula, Relation, Unknown, Verdict, Witness, compare,
     compare_formulas, satisfiable,

@@ -143,7 +143,7 @@ fn checked(p: &mut Prover, roots: &[Node], budget: &Budget, right: impl Fn(&Row)
     }
 }
 
-fn look(row: &Row) -> impl Fn(&str) -> Value + '_ {
+pub(crate) fn look(row: &Row) -> impl Fn(&str) -> Value + '_ {
     |n| row.get(n).cloned().unwrap_or_default()
 }
 
@@ -179,6 +179,21 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// From what was found: events of only the first, of only the second, of both; and for which of these
+    /// questions it is open whether there are any.
+    pub(crate) fn of(yes: [bool; 3], open: [bool; 3]) -> Relation {
+        let decided = |i: usize| yes[i] || !open[i];
+        match (yes[0], yes[1], yes[2]) {
+            _ if !decided(0) || !decided(1) => Relation::Unknown,
+            (false, false, _) => Relation::Equal,
+            (false, true, _) => Relation::Subset,
+            (true, false, _) => Relation::Superset,
+            (true, true, true) => Relation::Overlap,
+            (true, true, false) if decided(2) => Relation::Disjoint,
+            _ => Relation::Unknown,
+        }
+    }
+
     /// One word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -245,7 +260,7 @@ pub fn compare_formulas(a: &[BranchFormula], b: &[BranchFormula], budget: &Budge
     for t in &tables {
         let of = |list: &[BranchFormula]| list.iter().filter(|f| f.table == *t).cloned().collect::<Vec<_>>();
         let (xs, ys) = (of(a), of(b));
-        match relate(&xs, &ys, budget) {
+        match relate(&xs, &ys, &[0, 1, 2], budget) {
             Err(u) => {
                 open = [true; 3];
                 reason.get_or_insert(u.reason);
@@ -267,16 +282,7 @@ pub fn compare_formulas(a: &[BranchFormula], b: &[BranchFormula], budget: &Budge
             }
         }
     }
-    let decided = |i: usize| yes[i] || !open[i];
-    let relation = match (yes[0], yes[1], yes[2]) {
-        _ if !decided(0) || !decided(1) => Relation::Unknown,
-        (false, false, _) => Relation::Equal,
-        (false, true, _) => Relation::Subset,
-        (true, false, _) => Relation::Superset,
-        (true, true, true) => Relation::Overlap,
-        (true, true, false) if decided(2) => Relation::Disjoint,
-        _ => Relation::Unknown,
-    };
+    let relation = Relation::of(yes, open);
     if relation != Relation::Unknown && (!open[2] || yes[2]) {
         reason = match (yes[0] || yes[2], yes[1] || yes[2]) {
             (false, false) => Some("neither can ever fire".into()),
@@ -288,13 +294,11 @@ pub fn compare_formulas(a: &[BranchFormula], b: &[BranchFormula], budget: &Budge
     Comparison { relation, witnesses, reason }
 }
 
-/// Only the first, only the second, both: on one table.
-fn relate(xs: &[BranchFormula], ys: &[BranchFormula], budget: &Budget) -> Result<[Verdict; 3], Unknown> {
-    let Some(first) = xs.first().or(ys.first()) else {
-        return Ok([Verdict::Unsat, Verdict::Unsat, Verdict::Unsat]);
-    };
+/// The columns of all branches, which are of one table.
+pub(crate) fn merged<'a>(mut branches: impl Iterator<Item = &'a BranchFormula>) -> Arc<Schema> {
+    let Some(first) = branches.next() else { return Arc::default() };
     let mut schema = first.schema.as_ref().clone();
-    for f in xs.iter().chain(ys).filter(|f| !Arc::ptr_eq(&f.schema, &first.schema)) {
+    for f in branches.filter(|f| !Arc::ptr_eq(&f.schema, &first.schema)) {
         schema.open |= f.schema.open;
         for c in &f.schema.columns {
             if schema.get(&c.name).is_none() {
@@ -302,7 +306,46 @@ fn relate(xs: &[BranchFormula], ys: &[BranchFormula], budget: &Budget) -> Result
             }
         }
     }
-    let mut p = Prover::new(Arc::new(schema));
+    Arc::new(schema)
+}
+
+/// An event that the first finds and the second does not, if there is one.
+pub(crate) fn only_first(
+    a: &[BranchFormula],
+    b: &[BranchFormula],
+    budget: &Budget,
+) -> Result<Option<Witness>, Unknown> {
+    let mut doubt = None;
+    let mut done: Vec<&Name> = Vec::new();
+    for x in a {
+        if done.contains(&&x.table) {
+            continue;
+        }
+        done.push(&x.table);
+        let of =
+            |list: &[BranchFormula]| list.iter().filter(|f| f.table == x.table).cloned().collect::<Vec<_>>();
+        match relate(&of(a), &of(b), &[0], budget) {
+            Err(u) => doubt = Some(u),
+            Ok([Verdict::Sat(event), ..]) => return Ok(Some(Witness { first: true, second: false, event })),
+            Ok([Verdict::Unknown(u), ..]) => doubt = Some(u),
+            Ok([Verdict::Unsat, ..]) => {}
+        }
+    }
+    doubt.map_or(Ok(None), Err)
+}
+
+/// Only the first, only the second, both: on one table, as far as asked for; what is not asked is
+/// said to be impossible.
+fn relate(
+    xs: &[BranchFormula],
+    ys: &[BranchFormula],
+    questions: &[usize],
+    budget: &Budget,
+) -> Result<[Verdict; 3], Unknown> {
+    let Some(first) = xs.first().or(ys.first()) else {
+        return Ok([Verdict::Unsat, Verdict::Unsat, Verdict::Unsat]);
+    };
+    let mut p = Prover::new(merged(xs.iter().chain(ys)));
     let any = |list: &[BranchFormula], p: &mut Prover| -> Result<Node, Unknown> {
         let mut nodes = Vec::with_capacity(list.len());
         for f in list {
@@ -321,7 +364,7 @@ fn relate(xs: &[BranchFormula], ys: &[BranchFormula], budget: &Budget) -> Result
     }
     let mut answers = [Verdict::Unsat, Verdict::Unsat, Verdict::Unsat];
     for (i, roots) in [[x, not_y], [y, not_x], [x, y]].into_iter().enumerate() {
-        if x == y && i < 2 || roots.contains(&Arena::FALSE) {
+        if x == y && i < 2 || roots.contains(&Arena::FALSE) || !questions.contains(&i) {
             continue;
         }
         let answer =

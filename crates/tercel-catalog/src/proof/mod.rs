@@ -126,9 +126,13 @@ fn why(places: &Places<'_>, s: &DeadSite) -> Option<String> {
     };
     let (conditions, exclusions, others) =
         (of(ReasonKind::Condition), of(ReasonKind::Exclusion), of(ReasonKind::Alternative));
+    if s.kind == DeadKind::AlwaysTrue && exclusions.is_empty() && others.is_empty() && !s.by_source {
+        return (!conditions.is_empty())
+            .then(|| format!("every event that meets {} meets it", list(&conditions, "and")));
+    }
     let it = match s.kind {
-        DeadKind::FilterNeverBites => "an event that it excludes",
-        DeadKind::AlwaysTrue => "an event that does not meet it",
+        DeadKind::FilterNeverBites => "what it excludes",
+        DeadKind::AlwaysTrue | DeadKind::Redundant => "an event that this would keep out",
         _ => "an event that meets it",
     };
     let mut said = Vec::new();
@@ -136,10 +140,10 @@ fn why(places: &Places<'_>, s: &DeadSite) -> Option<String> {
         said.push("does not belong to the log source".to_string());
     }
     if !conditions.is_empty() {
-        said.push(format!("does not meet {}", list(&conditions, "and")));
+        said.push(format!("never meets {}", list(&conditions, "and")));
     }
     if !exclusions.is_empty() {
-        said.push(format!("is excluded by {}", list(&exclusions, "or")));
+        said.push(format!("is already excluded by {}", list(&exclusions, "or")));
     }
     if !others.is_empty() {
         said.push(format!("is found by {} anyway", list(&others, "or")));
@@ -178,7 +182,7 @@ fn said(places: &Places<'_>, s: &DeadSite) -> Option<Diagnostic> {
             Diagnostic::warning("item-never-matters", format!("{name} excludes nothing"))
         }
         DeadKind::ItemNeverMatters => {
-            Diagnostic::warning("item-never-matters", format!("{name} finds nothing that counts"))
+            Diagnostic::warning("item-never-matters", format!("{name} never makes a difference"))
         }
         DeadKind::Shadowed => Diagnostic::warning(
             "shadowed-item",
@@ -326,7 +330,7 @@ fn clash(detection: &Detection, places: &Places<'_>, budget: &Budget) -> Option<
 }
 
 /// An event in words, as far as it fits.
-fn event(e: &Event) -> Option<String> {
+pub(crate) fn event(e: &Event) -> Option<String> {
     let mut parts: Vec<String> = e
         .values
         .iter()

@@ -117,7 +117,11 @@ impl<'a> Places<'a> {
         let exact = self.list.iter().rev().find(|p| p.span == span);
         match exact {
             Some(p) => p.words.clone(),
-            None => self.quoted(span),
+            // Some values of a list are one test, with the place from the first to the last.
+            None => match self.list.iter().rev().find(|p| p.item == Some(p.span) && covers(p.span, span)) {
+                Some(p) => p.words.clone(),
+                None => self.quoted(span),
+            },
         }
     }
 
@@ -132,6 +136,10 @@ impl<'a> Places<'a> {
         let text = self.text.get(span.range()).unwrap_or("");
         format!("`{}`", short(&text.split_whitespace().collect::<Vec<_>>().join(" ")))
     }
+}
+
+fn covers(a: Span, b: Span) -> bool {
+    a.start <= b.start && b.end <= a.end && b.start < b.end
 }
 
 pub(super) fn short(text: &str) -> String {

@@ -66,6 +66,11 @@ fn findings(args: &Lint, rules: &mut [Detection]) -> Result<Vec<(usize, Finding)
         };
         out.extend(found.into_iter().map(|f| (i, f)));
     }
+    if catalog.is_some() && !args.no_pairs && rules.len() > 1 {
+        out.extend(tercel_catalog::pair_findings(rules, &options));
+        // Those of one rule together, by place.
+        out.sort_by_key(|(i, f)| (*i, f.line, f.column));
+    }
     Ok(out)
 }
 

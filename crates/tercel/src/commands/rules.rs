@@ -1,4 +1,4 @@
-//! `tercel rules list` and `tercel rules show`.
+//! `tercel rules list` and `tercel rules show`. For `overlap` see [`super::overlap`].
 
 use super::{Run, find};
 use crate::cli::{Rules, World};
@@ -14,6 +14,7 @@ pub fn run(run: Run, command: Rules) -> Result<Outcome, Failure> {
     match command {
         Rules::List { rules } => list(&run, &rules),
         Rules::Show { rule } => show(&run, &rule),
+        Rules::Overlap(args) => super::overlap::run(&run, args),
     }
 }
 

@@ -1,0 +1,209 @@
+//! How the detections of a set relate: equal, one inside another, overlapping, disjoint.
+
+use crate::compile::CompileOptions;
+use crate::detection::Detection;
+use crate::language::Language;
+use crate::lint::{Finding, LintOptions};
+use crate::logic::{Source, Sources};
+use std::collections::BTreeMap;
+use tercel_ir::Diagnostic;
+use tercel_verify::{
+    BranchFormula, Budget, Comparison, Formula, Pair, Relation, Unknown, inclusions, overlaps,
+};
+
+/// What is asked of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Only pairs that are equal or one inside the other.
+    Inclusions,
+    /// How every pair relates.
+    Everything,
+}
+
+/// How the detections of a set relate.
+#[derive(Clone, Debug, Default)]
+pub struct Compared {
+    /// Pairs by place. Of [`Ask::Inclusions`] only those that are equal, one inside the other, or not known.
+    pub pairs: Vec<Pair>,
+    /// Detections that could not be compared, and why.
+    pub left_out: Vec<(usize, String)>,
+}
+
+/// Compares compiled detections with each other. Sigma rules are compared by their own logic within their
+/// log sources, see [`Detection::logic`]; with other languages by the tables that both read.
+pub fn compare_all(all: &[Detection], options: &CompileOptions, ask: Ask, budget: &Budget) -> Compared {
+    let mut out = Compared::default();
+    let is_sigma = |i: usize| all[i].language == Language::Sigma;
+    let rules: Vec<usize> = (0..all.len()).filter(|i| is_sigma(*i)).collect();
+    let others = rules.len() < all.len();
+    // By their own logic.
+    let sources: Vec<Option<Source>> = all.iter().map(Detection::source).collect();
+    let logic: Vec<Vec<BranchFormula>> = all
+        .iter()
+        .enumerate()
+        .map(|(i, d)| {
+            if !is_sigma(i) {
+                return Vec::new();
+            }
+            formulas(d, d.logic(options, true)).unwrap_or_else(|why| {
+                out.left_out.push((i, why));
+                Vec::new()
+            })
+        })
+        .collect();
+    let known = |i: usize| !logic[i].is_empty();
+    let how = |i: usize, j: usize| match (&sources[i], &sources[j]) {
+        (Some(a), Some(b)) if known(i) && known(j) => Some(a.compare(b)),
+        _ => None,
+    };
+    let common = |i: usize, j: usize| how(i, j) == Some(Sources::Common);
+    out.pairs = match ask {
+        Ask::Inclusions => by_source(&sources, &logic, common, budget),
+        Ask::Everything => overlaps(&logic, common, budget),
+    };
+    if ask == Ask::Everything {
+        for (at, i) in rules.iter().enumerate() {
+            for j in &rules[at + 1..] {
+                let (relation, why) = match how(*i, *j) {
+                    Some(Sources::Apart) => (Relation::Disjoint, "of different log sources"),
+                    Some(Sources::Unlike) => (
+                        Relation::Unknown,
+                        "one names a category, the other a service: which events are both is not known",
+                    ),
+                    _ => continue,
+                };
+                let comparison = Comparison { relation, witnesses: Vec::new(), reason: Some(why.into()) };
+                out.pairs.push(Pair { first: *i, second: *j, comparison });
+            }
+        }
+    }
+    drop(logic);
+    // With other languages, by the tables.
+    if others {
+        let tables: Vec<Vec<BranchFormula>> = all
+            .iter()
+            .enumerate()
+            .map(|(i, d)| {
+                formulas(d, d.rel.clone()).unwrap_or_else(|why| {
+                    if !out.left_out.iter().any(|(n, _)| *n == i) {
+                        out.left_out.push((i, why));
+                    }
+                    Vec::new()
+                })
+            })
+            .collect();
+        let mixed = |i: usize, j: usize| {
+            (!is_sigma(i) || !is_sigma(j)) && !tables[i].is_empty() && !tables[j].is_empty()
+        };
+        out.pairs.extend(match ask {
+            Ask::Inclusions => inclusions(&tables, mixed, budget),
+            Ask::Everything => overlaps(&tables, mixed, budget),
+        });
+    }
+    out.pairs.sort_by_key(|p| (p.first, p.second));
+    out.left_out.sort();
+    out
+}
+
+fn formulas(d: &Detection, rel: Option<tercel_ir::Rel>) -> Result<Vec<BranchFormula>, String> {
+    if d.correlation.is_some() {
+        return Err("it looks at many events".into());
+    }
+    let Some(rel) = rel else { return Err("it does not compile".into()) };
+    let found = Formula::of(&rel).map_err(|Unknown { reason }| reason)?;
+    if found.is_empty() { Err("it reads no table".into()) } else { Ok(found) }
+}
+
+/// Rules of one log source at a time: only they are compared, and a set of thousands is small pieces. A log
+/// source that holds others goes with each of them.
+fn by_source(
+    sources: &[Option<Source>],
+    logic: &[Vec<BranchFormula>],
+    common: impl Fn(usize, usize) -> bool,
+    budget: &Budget,
+) -> Vec<Pair> {
+    let mut groups: BTreeMap<&Source, Vec<usize>> = BTreeMap::new();
+    for (i, s) in sources.iter().enumerate() {
+        if let Some(s) = s
+            && !logic[i].is_empty()
+        {
+            groups.entry(s).or_default().push(i);
+        }
+    }
+    let mut out: Vec<Pair> = Vec::new();
+    for (source, own) in &groups {
+        let wider = groups.iter().filter(|(s, _)| *s != source && s.compare(source) == Sources::Common);
+        let mut members = own.clone();
+        members.extend(wider.flat_map(|(_, list)| list));
+        members.sort_unstable();
+        let of: Vec<Vec<BranchFormula>> = members.iter().map(|i| logic[*i].clone()).collect();
+        // Each pair once: where one of the two is of this very log source.
+        let mine = |i: usize, j: usize| {
+            let (a, b) = (members[i], members[j]);
+            let first = sources[a].as_ref().min(sources[b].as_ref());
+            common(a, b) && first == Some(*source)
+        };
+        out.extend(inclusions(&of, mine, budget).into_iter().map(|p| Pair {
+            first: members[p.first],
+            second: members[p.second],
+            ..p
+        }));
+    }
+    out
+}
+
+/// Findings about pairs of linted rules: equal ones, and rules inside others. Rules of one id are the same
+/// rule twice, which is said elsewhere.
+pub fn pair_findings(all: &[Detection], options: &LintOptions) -> Vec<(usize, Finding)> {
+    let Some(budget) = &options.prove else { return Vec::new() };
+    let mut out = Vec::new();
+    for p in compare_all(all, &options.compile, Ask::Inclusions, budget).pairs {
+        let (first, second) = (&all[p.first], &all[p.second]);
+        if first.id == second.id {
+            continue;
+        }
+        let called = |d: &Detection| format!("`{}` ({}, {})", d.title, d.id, d.path);
+        let (at, d) = match p.comparison.relation {
+            Relation::Equal => (
+                p.second,
+                Diagnostic::warning(
+                    "equal-rules",
+                    format!("this rule finds the same events as {}", called(first)),
+                )
+                .meaning(
+                    "every event that one of them finds is found by the other: each hit is reported twice",
+                )
+                .help("keep one of them"),
+            ),
+            Relation::Subset => (p.first, inside(&called(second), &p)),
+            Relation::Superset => (p.second, inside(&called(first), &p)),
+            Relation::Unknown => (
+                p.first,
+                Diagnostic::note(
+                    "not-proved",
+                    format!(
+                        "whether this rule is part of {} could not be decided: {}",
+                        called(second),
+                        p.comparison.reason.as_deref().unwrap_or("the budget is used up")
+                    ),
+                ),
+            ),
+            Relation::Overlap | Relation::Disjoint => continue,
+        };
+        if !options.allow.iter().any(|c| c == d.code) {
+            out.push((at, Finding::of(&all[at], d)));
+        }
+    }
+    out
+}
+
+fn inside(other: &str, p: &Pair) -> Diagnostic {
+    let more = p.comparison.witnesses.first().and_then(|w| crate::proof::event(&w.event));
+    let mut d = Diagnostic::note(
+        "contained-rule",
+        format!("everything that this rule finds is found by {other} too"),
+    )
+    .help("where both run, this one adds no hits, only its own level and description");
+    d.meaning = more.map(|e| format!("the other one finds more, for example {e}"));
+    d
+}

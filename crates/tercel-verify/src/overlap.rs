@@ -1,0 +1,314 @@
+//! How the detections of a set relate to each other.
+//!
+//! Most questions of a set are answered without a proof: every event that is found on the way is looked at
+//! with all detections, and one that only the first of two finds shows that it is not part of the second.
+
+use crate::Unknown;
+use crate::budget::Budget;
+use crate::evaluate::{ColumnTests, Memo, Truths};
+use crate::formula::{Arena, Node};
+use crate::prover::{Answer, Prover, Row};
+use crate::questions::{
+    BranchFormula, Comparison, Relation, Verdict, Witness, event, look, merged, only_first,
+};
+use std::collections::HashMap;
+use tercel_ir::{Name, Value};
+
+/// Two detections of a set, by their places in it, and how they relate.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pair {
+    /// The first.
+    pub first: usize,
+    /// The second; a greater number.
+    pub second: usize,
+    /// How they relate.
+    pub comparison: Comparison,
+}
+
+/// Events that are kept to show something; later ones only answer questions.
+const POOL: usize = 200_000;
+/// No event.
+const NONE: u32 = u32::MAX;
+
+/// All events of one table, as the detections of a set see them.
+struct Table<'a> {
+    name: Name,
+    prover: Prover,
+    /// Of each detection: what it asks of events of this table; `None` where that is not known.
+    nodes: Vec<Option<Node>>,
+    branches: Vec<Vec<&'a BranchFormula>>,
+    /// The truth of all atoms of an event without any value.
+    nothing: Truths,
+    tests: HashMap<u32, Option<ColumnTests>>,
+    memo: Memo,
+    pool: Vec<Row>,
+}
+
+impl<'a> Table<'a> {
+    fn new(name: Name, rules: &'a [Vec<BranchFormula>]) -> Table<'a> {
+        let branches: Vec<Vec<&BranchFormula>> =
+            rules.iter().map(|r| r.iter().filter(|b| b.table == name).collect()).collect();
+        let mut prover = Prover::new(merged(branches.iter().flatten().copied()));
+        let nodes = branches
+            .iter()
+            .map(|list| {
+                let all: Result<Vec<Node>, Unknown> = list.iter().map(|b| b.node(&mut prover)).collect();
+                all.ok().map(|all| prover.builder.arena.or(all))
+            })
+            .collect();
+        let nothing = Truths::of(&prover.builder.atoms, &Row::new());
+        Table {
+            name,
+            prover,
+            nodes,
+            branches,
+            nothing,
+            tests: HashMap::new(),
+            memo: Memo::default(),
+            pool: Vec::new(),
+        }
+    }
+
+    /// Which detections find an event.
+    fn finders(&mut self, row: &Row) -> Vec<u32> {
+        let atoms = &self.prover.builder.atoms;
+        let mut truths = self.nothing.clone();
+        for (id, v) in atoms.vars.iter().enumerate() {
+            if !v.columns.iter().any(|c| row.contains_key(c)) {
+                continue;
+            }
+            if let Some(Value::Str(text)) = v.column.as_ref().and_then(|c| row.get(c)) {
+                let tests = self.tests.entry(id as u32).or_insert_with(|| ColumnTests::new(atoms, id as u32));
+                if let Some(tests) = tests {
+                    truths.put(atoms, tests, text);
+                    continue;
+                }
+            }
+            truths.set(atoms, v, row);
+        }
+        self.memo.clear();
+        let mut out = Vec::new();
+        for (i, n) in self.nodes.iter().enumerate() {
+            if let Some(n) = n
+                && truths.holds(&self.prover.builder.arena, *n, &mut self.memo)
+            {
+                out.push(i as u32);
+            }
+        }
+        out
+    }
+
+    fn fires(&self, i: usize, row: &Row) -> bool {
+        self.branches[i].iter().any(|b| b.matches(&look(row)))
+    }
+
+    fn witness(&self, first: usize, row: &Row, finds: (bool, bool)) -> Witness {
+        let assumptions: Vec<crate::Assumption> =
+            self.branches[first].first().map_or_else(Vec::new, |b| b.assumptions.clone());
+        Witness { first: finds.0, second: finds.1, event: event(&self.name, row, &assumptions) }
+    }
+}
+
+fn tables(rules: &[Vec<BranchFormula>]) -> Vec<Name> {
+    let mut out: Vec<Name> = Vec::new();
+    for b in rules.iter().flatten() {
+        if !out.contains(&b.table) {
+            out.push(b.table.clone());
+        }
+    }
+    out
+}
+
+/// Which detections are equal, and which are part of another: all others of the pairs that `relevant` names
+/// are left out, except those of which it could not be decided. Large sets take little more than the
+/// questions that one event each leaves open.
+pub fn inclusions(
+    rules: &[Vec<BranchFormula>],
+    relevant: impl Fn(usize, usize) -> bool,
+    budget: &Budget,
+) -> Vec<Pair> {
+    // An event of each rule, on some table; and which others find it.
+    let mut candidates: Vec<Option<Vec<u32>>> = vec![None; rules.len()];
+    for name in tables(rules) {
+        let mut t = Table::new(name.clone(), rules);
+        for i in 0..rules.len() {
+            let found = t.branches[i].iter().find_map(|b| match crate::satisfiable(b, budget) {
+                Verdict::Sat(e) => Some(e),
+                _ => None,
+            });
+            let Some(e) = found else { continue };
+            let mut row = e.values;
+            row.extend(e.assumptions.into_iter().map(|(a, holds)| (a.column, Value::Bool(holds))));
+            let found = t.finders(&row);
+            match &mut candidates[i] {
+                Some(c) => c.retain(|j| found.binary_search(j).is_ok()),
+                none => *none = Some(found),
+            }
+        }
+    }
+    let mut inside: HashMap<(usize, usize), Result<Option<Witness>, Unknown>> = HashMap::new();
+    for (i, list) in candidates.iter().enumerate() {
+        for j in list.iter().flatten().map(|j| *j as usize) {
+            if j != i && relevant(i.min(j), i.max(j)) {
+                inside.insert((i, j), only_first(&rules[i], &rules[j], budget));
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for ((i, j), answer) in &inside {
+        let other = inside.get(&(*j, *i));
+        let (first, second) = (*i.min(j), *i.max(j));
+        let made = |relation, witness: Option<Witness>, reason| Pair {
+            first,
+            second,
+            comparison: Comparison { relation, witnesses: witness.into_iter().collect(), reason },
+        };
+        match (answer, other) {
+            (Ok(None), Some(Ok(None))) if i < j => out.push(made(Relation::Equal, None, None)),
+            (Ok(None), Some(Ok(None))) => {}
+            (Ok(None), _) => {
+                // Why the other is more: an event of the other that this one does not find.
+                let more = only_first(&rules[*j], &rules[*i], budget).ok().flatten();
+                let relation = if i < j { Relation::Subset } else { Relation::Superset };
+                let more =
+                    more.map(|w| if i < j { Witness { first: w.second, second: w.first, ..w } } else { w });
+                out.push(made(relation, more, None));
+            }
+            (Err(_), Some(Ok(None))) => {}
+            (Err(_), Some(Err(_))) if i > j => {}
+            (Err(u), _) => out.push(made(Relation::Unknown, None, Some(u.reason.clone()))),
+            (Ok(Some(_)), _) => {}
+        }
+    }
+    out.sort_by_key(|p| (p.first, p.second));
+    out
+}
+
+/// One question about a pair on all tables: an event, no event, or not known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Open,
+    /// The event, by table and place in its pool.
+    Yes(u32, u32),
+    No,
+    Unknown,
+}
+
+/// How the detections of a set relate, pair by pair, for all pairs that `relevant` names.
+pub fn overlaps(
+    rules: &[Vec<BranchFormula>],
+    relevant: impl Fn(usize, usize) -> bool,
+    budget: &Budget,
+) -> Vec<Pair> {
+    let n = rules.len();
+    let mut tables: Vec<Table<'_>> = tables(rules).into_iter().map(|t| Table::new(t, rules)).collect();
+    // By i * n + j: an event of i that j does not find; an event of both.
+    let mut only = vec![(NONE, NONE); n * n];
+    let mut both = vec![(NONE, NONE); n * n];
+    let mut reason: Option<String> = None;
+    let learn = |t: usize,
+                 tables: &mut Vec<Table<'_>>,
+                 row: Row,
+                 only: &mut Vec<(u32, u32)>,
+                 both: &mut Vec<(u32, u32)>| {
+        let table = &mut tables[t];
+        if table.pool.len() >= POOL {
+            return;
+        }
+        let at = (t as u32, table.pool.len() as u32);
+        let found = table.finders(&row);
+        let mut is = vec![false; n];
+        found.iter().for_each(|i| is[*i as usize] = true);
+        for i in found.iter().map(|i| *i as usize) {
+            for (j, finds) in is.iter().enumerate() {
+                // Of what is not known on this table nothing is learnt.
+                let slot = match (finds, table.nodes[j].is_some()) {
+                    (true, _) => &mut both[i * n + j],
+                    (false, true) => &mut only[i * n + j],
+                    (false, false) => continue,
+                };
+                if slot.0 == NONE {
+                    *slot = at;
+                }
+            }
+        }
+        table.pool.push(row);
+    };
+    for t in 0..tables.len() {
+        for i in 0..n {
+            let Some(node) = tables[t].nodes[i] else { continue };
+            if let Answer::Sat(row) = tables[t].prover.ask(&[node], budget)
+                && tables[t].fires(i, &row)
+            {
+                learn(t, &mut tables, row, &mut only, &mut both);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for i in 0..n {
+        for j in i + 1..n {
+            if !relevant(i, j) {
+                continue;
+            }
+            let mut settled = [Settled::Open; 3];
+            for (q, (x, y)) in [(i, j), (j, i), (i, j)].into_iter().enumerate() {
+                let mut unknown = false;
+                for t in 0..tables.len() {
+                    let known = if q == 2 { both[x * n + y] } else { only[x * n + y] };
+                    if known.0 != NONE {
+                        break;
+                    }
+                    let table = &mut tables[t];
+                    let (Some(nx), Some(ny)) = (table.nodes[x], table.nodes[y]) else {
+                        unknown |= table.nodes[x] != Some(Arena::FALSE);
+                        continue;
+                    };
+                    if q < 2 && nx == ny {
+                        continue;
+                    }
+                    let ny = if q == 2 { ny } else { table.prover.builder.arena.not(ny) };
+                    match table.prover.ask(&[nx, ny], budget) {
+                        Answer::Unsat => {}
+                        Answer::Sat(row) if table.fires(x, &row) && table.fires(y, &row) == (q == 2) => {
+                            learn(t, &mut tables, row, &mut only, &mut both);
+                        }
+                        Answer::Sat(_) => {
+                            unknown = true;
+                            reason = Some("internal error: an event did not behave as computed".into());
+                        }
+                        Answer::Unknown(u) => {
+                            unknown = true;
+                            reason = Some(u.reason);
+                        }
+                    }
+                }
+                let known = if q == 2 { both[x * n + y] } else { only[x * n + y] };
+                settled[q] = match known {
+                    (NONE, _) if unknown => Settled::Unknown,
+                    (NONE, _) => Settled::No,
+                    (t, at) => Settled::Yes(t, at),
+                };
+            }
+            let mut witnesses = Vec::new();
+            for (q, s) in settled.iter().enumerate() {
+                if let Settled::Yes(t, at) = s {
+                    let table = &tables[*t as usize];
+                    if let Some(row) = table.pool.get(*at as usize) {
+                        witnesses.push(table.witness(if q == 1 { j } else { i }, row, (q != 1, q != 0)));
+                    }
+                }
+            }
+            let yes = settled.map(|s| matches!(s, Settled::Yes(..)));
+            let open = settled.map(|s| s == Settled::Unknown);
+            let relation = Relation::of(yes, open);
+            let why = (relation == Relation::Unknown)
+                .then(|| reason.clone().unwrap_or_else(|| "what one of them asks is not understood".into()));
+            out.push(Pair {
+                first: i,
+                second: j,
+                comparison: Comparison { relation, witnesses, reason: why },
+            });
+        }
+    }
+    out
+}
