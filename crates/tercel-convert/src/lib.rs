@@ -12,6 +12,8 @@
 
 mod asks;
 mod bridge;
+mod cloud_siem;
+mod correlation;
 mod facts;
 mod flat;
 mod hub;
@@ -26,6 +28,7 @@ mod values;
 mod agreement;
 
 pub use asks::{Answer, Detection, Language, Options, Prove, Relation, Target, Unproved, Vocabulary};
+pub use correlation::{Correlation, convert_correlation};
 pub use out::{Conversion, Effect, Fidelity, Loss};
 pub use proof::Prover;
 pub use sql::Dialect;

@@ -74,6 +74,27 @@ pub struct Conversion {
     pub pair: Option<(Rel, Rel)>,
 }
 
+/// Where a log source's events stand in a target.
+pub(crate) struct Place {
+    pub flat: crate::flat::Flat,
+    /// Fields are taken out of XML, under their own names.
+    pub extracted: bool,
+}
+
+/// Where the events of a hub stand in a target, or why they do not.
+pub(crate) fn place(hub: &Hub, target: Target, catalog: &SchemaCatalog) -> Result<Place, String> {
+    let found = match target.language {
+        Language::Sumo => sumo::base(hub),
+        _ => kql::base(hub, target.vocabulary, catalog).map(|x| x.0),
+    };
+    let flat = found.map_err(|why| match why {
+        Refused::Whole(s) => s,
+        Refused::Constant(..) => "nothing of it is recorded there".into(),
+    })?;
+    let extracted = target.vocabulary == crate::Vocabulary::Sentinel && event::holds(&flat.base);
+    Ok(Place { flat, extracted })
+}
+
 /// What a target makes of a detection.
 struct Made {
     text: String,
@@ -215,7 +236,7 @@ pub(crate) fn convert(
 
 /// The proof is about one table's rows as the views tell them. What a table does not record at all is a
 /// loss beyond it.
-fn with_losses(proved: Fidelity, losses: &[Loss]) -> Fidelity {
+pub(crate) fn with_losses(proved: Fidelity, losses: &[Loss]) -> Fidelity {
     let mut f = proved;
     for l in losses {
         f = match (f, l.effect) {

@@ -5,14 +5,15 @@ use super::shape::{at, conjuncts, gathered, sayable};
 use super::{Made, Refused};
 use crate::asks::Options;
 use crate::bridge::{self, Plain};
-use crate::flat::flatten;
+use crate::flat::{Flat, flatten};
 use crate::hub::{Hub, SYSMON, Translation, provider};
 use crate::logic::as_bool;
 use crate::rewrite::call;
 use tercel_ir::{Expr, Rel, Schema, Type, Value};
 use tercel_schema::{SUMO_RECORDS, SchemaCatalog};
 
-pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Result<Made, Refused> {
+/// The table whose events a search finds, and the log source's fields in its columns.
+pub(super) fn base(hub: &Hub) -> Result<Flat, Refused> {
     let tables = hub.rel.tables();
     let table = tables
         .iter()
@@ -21,7 +22,12 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
         .ok_or_else(|| {
             Refused::Whole("the log source has no events under their own names in Sumo Logic".into())
         })?;
-    let mut flat = flatten(&hub.rel, Some(table))?;
+    Ok(flatten(&hub.rel, Some(table))?)
+}
+
+pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Result<Made, Refused> {
+    let mut flat = base(hub)?;
+    let table = &flat.base.clone();
     let own = bridge::scan(&flat.base, Schema { open: true, ..flat.schema.clone() });
     // The category says whose events these are.
     let own = if &**table == SYSMON {
