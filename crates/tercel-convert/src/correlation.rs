@@ -53,12 +53,11 @@ pub fn convert_correlation(
         _ => {}
     }
     let mut members = Vec::with_capacity(c.rules.len());
-    for (i, d) in c.rules.iter().enumerate() {
-        let m = Member::new(c, i, d, target, catalog, options, prove)?;
+    for (rules, hub) in hubs(c, catalog)? {
+        let m = Member::new(c, rules, hub, target, catalog, options, prove)?;
         if m.filter.text.is_empty() {
-            let name = &c.plan.rules[i].name;
-            let why = m.filter.reason.unwrap_or_default();
-            return Ok(refused(&format!("the rule `{name}`: {why}"), m.filter.losses));
+            let why = m.filter.reason.clone().unwrap_or_default();
+            return Ok(refused(&format!("the rule {}: {why}", m.names(c.plan)), m.filter.losses));
         }
         members.push(m);
     }
@@ -72,6 +71,39 @@ pub fn convert_correlation(
         Err(why) => return Ok(refused(&why, losses)),
     };
     Ok(finished(c, text, &members, losses))
+}
+
+/// The filters of the rules, with the indexes of the rules. Where it makes no difference which of the rules an
+/// event is a hit of, those that look at the same events are one filter: an event that several of them find
+/// counts once.
+pub(crate) fn hubs(c: &Correlation, catalog: &SchemaCatalog) -> Result<Vec<(Vec<usize>, Hub)>, Diagnostic> {
+    let mut out: Vec<(Vec<usize>, Hub)> = Vec::new();
+    let called = |i: usize| {
+        c.plan
+            .group_by
+            .iter()
+            .chain(&c.plan.fields)
+            .map(move |k| k.fields.get(i).cloned())
+            .collect::<Vec<_>>()
+    };
+    for (i, d) in c.rules.iter().enumerate() {
+        let hub = Hub::from(d, catalog)?;
+        let same = |(rules, other): &&mut (Vec<usize>, Hub)| {
+            !c.plan.kind.is_temporal() && other.source == hub.source && called(rules[0]) == called(i)
+        };
+        match out.iter_mut().find(same) {
+            None => out.push((vec![i], hub)),
+            Some((rules, other)) => {
+                rules.push(i);
+                let any = vec![other.predicate.clone(), hub.predicate];
+                other.predicate = crate::logic::tidy(Expr::or(any, Span::default()));
+                other.losses.extend(hub.losses);
+                other.assumptions.extend(hub.assumptions);
+                other.taken.extend(hub.taken);
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// Text, and what is to be said about it.
@@ -109,7 +141,7 @@ pub(crate) fn grows(plan: &Plan) -> bool {
 /// How the whole relates to the original, from how its filters do and what its windows lose.
 pub(crate) fn fidelity(plan: &Plan, members: &[Member], own: &[Loss]) -> (Fidelity, Option<String>) {
     let mut f = Fidelity::Exact;
-    for (m, r) in members.iter().zip(&plan.rules) {
+    for m in members {
         let next = match m.filter.fidelity {
             Fidelity::Exact => continue,
             // What a filter finds more or less of shows in the count only where the count can but grow.
@@ -126,7 +158,7 @@ pub(crate) fn fidelity(plan: &Plan, members: &[Member], own: &[Loss]) -> (Fideli
         };
         if f == Fidelity::Unproved {
             let why = m.filter.reason.clone().unwrap_or_default();
-            return (f, Some(format!("the filter of `{}` is not proved: {why}", r.name)));
+            return (f, Some(format!("the filter of {} is not proved: {why}", m.names(plan))));
         }
     }
     let f = crate::out::with_losses(f, own);
@@ -139,6 +171,8 @@ pub(crate) fn fidelity(plan: &Plan, members: &[Member], own: &[Loss]) -> (Fideli
 
 /// One of the rules correlated.
 pub(crate) struct Member {
+    /// Which of the plan's rules it stands for.
+    pub rules: Vec<usize>,
     /// Its filter in the target, of hits that have everything that the correlation looks at.
     pub filter: Conversion,
     /// The columns by which hits are grouped, as the filter's rows have them.
@@ -155,14 +189,14 @@ impl Member {
     #[allow(clippy::too_many_arguments)]
     fn new(
         c: &Correlation<'_>,
-        i: usize,
-        d: &Detection<'_>,
+        rules: Vec<usize>,
+        mut hub: Hub,
         target: Target,
         catalog: &SchemaCatalog,
         options: &Options,
         prove: &dyn Prove,
     ) -> Result<Member, Diagnostic> {
-        let mut hub = Hub::from(d, catalog)?;
+        let i = rules.first().copied().unwrap_or(0);
         let field = |k: &Key| k.fields.get(i).cloned().unwrap_or_else(|| k.name.clone());
         let column = |k: &Key| {
             let name = field(k);
@@ -183,7 +217,7 @@ impl Member {
         hub.own = None;
         let place = crate::out::place(&hub, target, catalog);
         let original = hub_relation(&hub);
-        let what = Detection { rel: &original, meta: d.meta };
+        let what = Detection { rel: &original, meta: c.meta };
         let mut filter = crate::out::convert(hub, &what, target, catalog, options, prove)?;
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         let (mut time, mut table) = (Name::from("TimeGenerated"), Name::from(""));
@@ -210,10 +244,14 @@ impl Member {
                 }
             }
         }
-        if filter.text.is_empty() {
-            return Ok(Member { filter, keys, values, time, table });
-        }
-        Ok(Member { filter, keys, values, time, table })
+        Ok(Member { rules, filter, keys, values, time, table })
+    }
+
+    /// The names of its rules.
+    pub fn names(&self, plan: &Plan) -> String {
+        let names: Vec<String> =
+            self.rules.iter().filter_map(|i| plan.rules.get(*i)).map(|r| format!("`{}`", r.name)).collect();
+        names.join(", ")
     }
 }
 

@@ -152,7 +152,7 @@ fn hits(
     let mut out = format!("{}\n{line}", m.filter.text.trim_end());
     if kind.is_numeric() {
         // What is no number counts for nothing.
-        out.push_str("\n| extend Value = todouble(Value)\n| where isfinite(Value)");
+        out.push_str("\n| extend Value = todouble(Value)\n| where Value > real(-inf) and Value < real(+inf)");
     }
     Ok(out)
 }
