@@ -6,6 +6,8 @@
 //! is found exactly when the original predicate is true (not false, not null).
 
 use crate::flat::{MAX_NODES, too_large};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Span, Type, Value};
 
@@ -304,11 +306,29 @@ pub(crate) fn may_be_null(e: &Expr) -> bool {
     }
 }
 
+/// Whether a regular expression compiles; remembered, for it is asked of each several times in a conversion.
+fn compiles(pattern: &str) -> bool {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<String, bool>> = RefCell::default();
+    }
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(found) = known.get(pattern) {
+            return *found;
+        }
+        if known.len() >= 256 {
+            known.clear();
+        }
+        let found = tercel_ir::function::compile_regex(pattern).is_ok();
+        known.insert(pattern.to_owned(), found);
+        found
+    })
+}
+
 /// Functions that are true or false whatever they are given.
 fn two_valued_function(name: &str, args: &[Expr]) -> bool {
     match name {
         "matches_regex" => match args.get(1).and_then(Expr::as_literal) {
-            Some(Value::Str(re)) => tercel_ir::function::compile_regex(re).is_ok(),
+            Some(Value::Str(re)) => compiles(re),
             _ => false,
         },
         "matches_glob" | "matches_glob_ci" => args.get(1).is_some_and(|a| a.as_literal().is_some()),
@@ -434,12 +454,31 @@ pub(crate) fn key(e: &Expr) -> String {
 fn write_key(e: &Expr, out: &mut String) {
     // Writing to a string cannot fail.
     let _ = match &e.kind {
+        // The length tells where the text ends, whatever stands in it.
+        ExprKind::Literal(Value::Str(s)) => {
+            let done = write!(out, "\"{}:", s.len());
+            out.push_str(s);
+            done
+        }
         ExprKind::Literal(v) => write!(out, "{v:?}"),
-        ExprKind::Column(n) => write!(out, "`{n}`"),
-        ExprKind::And(_) => write!(out, "&"),
-        ExprKind::Or(_) => write!(out, "|"),
-        ExprKind::Not(_) => write!(out, "!"),
-        ExprKind::Call(f, _) => write!(out, "{}", f.name),
+        ExprKind::Column(n) => {
+            out.push('`');
+            out.push_str(n);
+            out.push('`');
+            Ok(())
+        }
+        ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Not(_) => {
+            out.push(match &e.kind {
+                ExprKind::And(_) => '&',
+                ExprKind::Or(_) => '|',
+                _ => '!',
+            });
+            Ok(())
+        }
+        ExprKind::Call(f, _) => {
+            out.push_str(f.name);
+            Ok(())
+        }
         ExprKind::Case { .. } => write!(out, "case"),
         ExprKind::Scalar(r) => write!(out, "scalar{:p}", std::sync::Arc::as_ptr(r)),
         ExprKind::InRelation { relation, .. } => write!(out, "in{:p}", std::sync::Arc::as_ptr(relation)),

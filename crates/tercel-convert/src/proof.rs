@@ -22,7 +22,7 @@ const ADDRESSES: &str = "a column of addresses holds an address, or nothing";
 
 impl Prove for Prover {
     fn compare(&self, conversion: &Rel, original: &Rel) -> Answer {
-        let found = tercel_verify::compare(conversion, original, &self.budget);
+        let found = tercel_verify::differences(conversion, original, &self.budget);
         if found.relation == tercel_verify::Relation::Equal {
             return Answer { relation: Relation::Equal, reason: found.reason, assumptions: Vec::new() };
         }
@@ -30,7 +30,7 @@ impl Prove for Prover {
         if only_letters(&found)
             && let (Some(a), Some(b)) = (without_letters(conversion), without_letters(original))
         {
-            let again = tercel_verify::compare(&a, &b, &self.budget);
+            let again = tercel_verify::differences(&a, &b, &self.budget);
             if !only_letters(&again) {
                 return Answer { assumptions: vec![NO_LETTERS], ..told(again) };
             }

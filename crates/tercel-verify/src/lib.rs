@@ -51,5 +51,5 @@ pub use outcome::{Outcomes, outcomes};
 pub use overlap::{Pair, inclusions, overlaps};
 pub use questions::{
     Assumption, BranchFormula, Comparison, Event, Formula, Relation, Unknown, Verdict, Witness, compare,
-    compare_formulas, satisfiable,
+    compare_formulas, differences, satisfiable,
 };

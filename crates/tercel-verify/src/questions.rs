@@ -231,6 +231,16 @@ pub struct Comparison {
 
 /// How the events of two detections relate, with an event for each difference.
 pub fn compare(a: &Rel, b: &Rel, budget: &Budget) -> Comparison {
+    compare_by(a, b, &[0, 1, 2], budget)
+}
+
+/// [`compare`] without asking for events that both find: "overlap" may be "disjoint", and that neither can ever
+/// fire is not noticed. Where two mean the same, most of the time goes into that question.
+pub fn differences(a: &Rel, b: &Rel, budget: &Budget) -> Comparison {
+    compare_by(a, b, &[0, 1], budget)
+}
+
+fn compare_by(a: &Rel, b: &Rel, questions: &[usize], budget: &Budget) -> Comparison {
     let unknown = |reason: String| Comparison {
         relation: Relation::Unknown,
         witnesses: Vec::new(),
@@ -241,11 +251,16 @@ pub fn compare(a: &Rel, b: &Rel, budget: &Budget) -> Comparison {
         (Err(u), _) => return unknown(format!("of the first, {u}")),
         (_, Err(u)) => return unknown(format!("of the second, {u}")),
     };
-    compare_formulas(&fa, &fb, budget)
+    relation_of(&fa, &fb, questions, budget)
 }
 
 /// [`compare`] of what [`Formula::of`] made.
 pub fn compare_formulas(a: &[BranchFormula], b: &[BranchFormula], budget: &Budget) -> Comparison {
+    relation_of(a, b, &[0, 1, 2], budget)
+}
+
+fn relation_of(a: &[BranchFormula], b: &[BranchFormula], questions: &[usize], budget: &Budget) -> Comparison {
+    let both = questions.contains(&2);
     let mut tables: Vec<Name> = Vec::new();
     for f in a.iter().chain(b) {
         if !tables.contains(&f.table) {
@@ -260,7 +275,7 @@ pub fn compare_formulas(a: &[BranchFormula], b: &[BranchFormula], budget: &Budge
     for t in &tables {
         let of = |list: &[BranchFormula]| list.iter().filter(|f| f.table == *t).cloned().collect::<Vec<_>>();
         let (xs, ys) = (of(a), of(b));
-        match relate(&xs, &ys, &[0, 1, 2], budget) {
+        match relate(&xs, &ys, questions, budget) {
             Err(u) => {
                 open = [true; 3];
                 reason.get_or_insert(u.reason);
@@ -282,8 +297,10 @@ pub fn compare_formulas(a: &[BranchFormula], b: &[BranchFormula], budget: &Budge
             }
         }
     }
+    // What is not asked is taken to be so.
+    yes[2] |= !both;
     let relation = Relation::of(yes, open);
-    if relation != Relation::Unknown && (!open[2] || yes[2]) {
+    if both && relation != Relation::Unknown && (!open[2] || yes[2]) {
         reason = match (yes[0] || yes[2], yes[1] || yes[2]) {
             (false, false) => Some("neither can ever fire".into()),
             (false, true) => Some("the first can never fire".into()),
