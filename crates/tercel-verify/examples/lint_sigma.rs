@@ -1,6 +1,6 @@
 //! Proves things about a folder of Sigma rules: which can fire, and which of their parts do nothing.
 //!
-//! `cargo run --release -p tercel-verify --example lint_sigma -- FOLDER [--list] [--no-dead] [--open]`
+//! `cargo run --release -p tercel-verify --example lint_sigma -- FOLDER [--list] [--no-dead] [--open] [--overlap] [--pairs]`
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn peak() -> Option<u64> {
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some(dir) = args.iter().find(|a| !a.starts_with("--")) else {
-        eprintln!("usage: lint_sigma FOLDER [--list] [--no-dead] [--open]");
+        eprintln!("usage: lint_sigma FOLDER [--list] [--no-dead] [--open] [--overlap] [--pairs]");
         return;
     };
     let (list, dead) = (args.iter().any(|a| a == "--list"), !args.iter().any(|a| a == "--no-dead"));
@@ -46,6 +46,9 @@ fn main() {
     let mut slow: Vec<(Duration, String)> = Vec::new();
     let mut loading = Duration::ZERO;
     let options = tercel_sigma::Options::default();
+    let pairs = args.iter().any(|a| a == "--pairs");
+    let overlap = args.iter().any(|a| a == "--overlap");
+    let mut all: Vec<Vec<tercel_verify::BranchFormula>> = Vec::new();
     let open = args.iter().any(|a| a == "--open");
     for f in &files {
         let t = Instant::now();
@@ -63,6 +66,10 @@ fn main() {
         loading += t.elapsed();
         let name = f.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let t = Instant::now();
+        if overlap || pairs {
+            all.extend(rels.iter().flatten().filter_map(|r| Formula::of(r).ok()));
+            continue;
+        }
         for rel in rels {
             let Some(rel) = rel else {
                 skipped += 1;
@@ -131,6 +138,24 @@ fn main() {
             }
         }
         slow.push((t.elapsed(), name));
+    }
+    if overlap {
+        let t = Instant::now();
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for p in tercel_verify::overlaps(&all, |_, _| true, &budget) {
+            *found.entry(p.comparison.relation.as_str()).or_default() += 1;
+        }
+        println!("{} rules: {found:?} in {:?}, loading {loading:?}", all.len(), t.elapsed());
+        return;
+    }
+    if pairs {
+        let t = Instant::now();
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for p in tercel_verify::inclusions(&all, |_, _| true, &budget) {
+            *found.entry(p.comparison.relation.as_str()).or_default() += 1;
+        }
+        println!("{} rules: {found:?} in {:?}, loading {loading:?}", all.len(), t.elapsed());
+        return;
     }
     slow.sort();
     println!("{} files, {lowered} rules, {skipped} not lowered", files.len());

@@ -28,14 +28,14 @@ const SPECIAL: &[&str] = &[
 /// Edges beyond which completeness is given up.
 const MANY: usize = 4_000;
 
-/// Texts to try, readable ones first, and whether they are all that matter: that is so when the column
-/// holds addresses only (`declared`) and every test looks at nothing but the address or compares the
-/// whole text.
+/// Texts to try, readable ones first, and whether they are all that matter: that is so when every test
+/// looks at nothing but the address that the text is, and where the column holds addresses only
+/// (`declared`) also when tests compare the whole text.
 pub(crate) fn values(atoms: &Atoms, lits: &[(AtomId, bool)], declared: bool) -> (Vec<String>, bool) {
     let mut v4: BTreeSet<u32> = BTreeSet::new();
     let mut v6: BTreeSet<u128> = [0, 1].into();
     let mut texts = Vec::new();
-    let mut complete = declared;
+    let mut complete = true;
     let mut classes = false;
     let mut add = |net: &str| {
         let (address, length) = match net.trim().split_once('/') {
@@ -72,6 +72,8 @@ pub(crate) fn values(atoms: &Atoms, lits: &[(AtomId, bool)], declared: bool) -> 
             Test::Text(l, TextTest::Literal { text, start: true, end: true, .. }) if l.is_identity() => {
                 add(text);
                 texts.push(text.to_string());
+                // Some addresses have many spellings.
+                complete &= declared || text.is_empty();
             }
             Test::Text(..) => complete = false,
             Test::Opaque { address: true, .. } => {

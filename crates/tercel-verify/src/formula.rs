@@ -3,7 +3,7 @@
 //! Every node is used positively (a negation is a node of its own), so a node is true as soon as enough
 //! of its parts are; that makes an implicant of a model easy to find and one-way clauses enough.
 
-use std::collections::HashMap;
+use crate::hash::QuickMap;
 
 /// A node of an [`Arena`].
 pub(crate) type Node = u32;
@@ -26,8 +26,8 @@ const FAN: usize = 16;
 
 pub(crate) struct Arena {
     nodes: Vec<NodeKind>,
-    index: HashMap<NodeKind, Node>,
-    negated: HashMap<Node, Node>,
+    index: QuickMap<NodeKind, Node>,
+    negated: QuickMap<Node, Node>,
 }
 
 impl Arena {
@@ -35,7 +35,7 @@ impl Arena {
     pub(crate) const TRUE: Node = 1;
 
     pub(crate) fn new() -> Arena {
-        let mut a = Arena { nodes: Vec::new(), index: HashMap::new(), negated: HashMap::new() };
+        let mut a = Arena { nodes: Vec::new(), index: QuickMap::default(), negated: QuickMap::default() };
         a.intern(NodeKind::False);
         a.intern(NodeKind::True);
         a.negated.insert(Self::FALSE, Self::TRUE);

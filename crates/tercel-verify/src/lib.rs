@@ -29,6 +29,7 @@ mod facts;
 mod flatten;
 mod formula;
 pub mod generate;
+mod hash;
 mod key;
 mod lemmas;
 mod lens;

@@ -6,10 +6,10 @@
 use crate::Unknown;
 use crate::budget::Budget;
 use crate::evaluate::{ColumnTests, Memo, Truths};
-use crate::formula::{Arena, Node};
-use crate::prover::{Answer, Prover, Row};
+use crate::formula::Node;
+use crate::prover::{Prover, Row};
 use crate::questions::{
-    BranchFormula, Comparison, Relation, Verdict, Witness, event, look, merged, only_first,
+    BranchFormula, Comparison, Event, Relation, Verdict, Witness, event, merged, only_first, relate,
 };
 use std::collections::HashMap;
 use tercel_ir::{Name, Value};
@@ -25,8 +25,6 @@ pub struct Pair {
     pub comparison: Comparison,
 }
 
-/// Events that are kept to show something; later ones only answer questions.
-const POOL: usize = 200_000;
 /// No event.
 const NONE: u32 = u32::MAX;
 
@@ -98,15 +96,18 @@ impl<'a> Table<'a> {
         out
     }
 
-    fn fires(&self, i: usize, row: &Row) -> bool {
-        self.branches[i].iter().any(|b| b.matches(&look(row)))
-    }
-
     fn witness(&self, first: usize, row: &Row, finds: (bool, bool)) -> Witness {
         let assumptions: Vec<crate::Assumption> =
             self.branches[first].first().map_or_else(Vec::new, |b| b.assumptions.clone());
         Witness { first: finds.0, second: finds.1, event: event(&self.name, row, &assumptions) }
     }
+}
+
+/// The event as the prover has it.
+fn row_of(e: Event) -> Row {
+    let mut row = e.values;
+    row.extend(e.assumptions.into_iter().map(|(a, holds)| (a.column, Value::Bool(holds))));
+    row
 }
 
 fn tables(rules: &[Vec<BranchFormula>]) -> Vec<Name> {
@@ -137,9 +138,7 @@ pub fn inclusions(
                 _ => None,
             });
             let Some(e) = found else { continue };
-            let mut row = e.values;
-            row.extend(e.assumptions.into_iter().map(|(a, holds)| (a.column, Value::Bool(holds))));
-            let found = t.finders(&row);
+            let found = t.finders(&row_of(e));
             match &mut candidates[i] {
                 Some(c) => c.retain(|j| found.binary_search(j).is_ok()),
                 none => *none = Some(found),
@@ -187,7 +186,6 @@ pub fn inclusions(
 /// One question about a pair on all tables: an event, no event, or not known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Settled {
-    Open,
     /// The event, by table and place in its pool.
     Yes(u32, u32),
     No,
@@ -212,9 +210,6 @@ pub fn overlaps(
                  only: &mut Vec<(u32, u32)>,
                  both: &mut Vec<(u32, u32)>| {
         let table = &mut tables[t];
-        if table.pool.len() >= POOL {
-            return;
-        }
         let at = (t as u32, table.pool.len() as u32);
         let found = table.finders(&row);
         let mut is = vec![false; n];
@@ -236,55 +231,54 @@ pub fn overlaps(
     };
     for t in 0..tables.len() {
         for i in 0..n {
-            let Some(node) = tables[t].nodes[i] else { continue };
-            if let Answer::Sat(row) = tables[t].prover.ask(&[node], budget)
-                && tables[t].fires(i, &row)
-            {
-                learn(t, &mut tables, row, &mut only, &mut both);
+            for b in tables[t].branches[i].clone() {
+                if let Verdict::Sat(e) = crate::satisfiable(b, budget) {
+                    learn(t, &mut tables, row_of(e), &mut only, &mut both);
+                }
             }
         }
     }
+    let known = |i: usize, j: usize, only: &[(u32, u32)], both: &[(u32, u32)]| {
+        [only[i * n + j], only[j * n + i], both[i * n + j]]
+    };
     let mut out = Vec::new();
     for i in 0..n {
         for j in i + 1..n {
             if !relevant(i, j) {
                 continue;
             }
-            let mut settled = [Settled::Open; 3];
-            for (q, (x, y)) in [(i, j), (j, i), (i, j)].into_iter().enumerate() {
-                let mut unknown = false;
-                for t in 0..tables.len() {
-                    let known = if q == 2 { both[x * n + y] } else { only[x * n + y] };
-                    if known.0 != NONE {
-                        break;
+            let mut unknown = [false; 3];
+            for t in 0..tables.len() {
+                let known = known(i, j, &only, &both);
+                let open: Vec<usize> = (0..3).filter(|q| known[*q].0 == NONE).collect();
+                if open.is_empty() {
+                    break;
+                }
+                let table = &tables[t];
+                match relate(&table.branches[i], &table.branches[j], &open, budget) {
+                    Err(u) => {
+                        open.iter().for_each(|q| unknown[*q] = true);
+                        reason = Some(u.reason);
                     }
-                    let table = &mut tables[t];
-                    let (Some(nx), Some(ny)) = (table.nodes[x], table.nodes[y]) else {
-                        unknown |= table.nodes[x] != Some(Arena::FALSE);
-                        continue;
-                    };
-                    if q < 2 && nx == ny {
-                        continue;
-                    }
-                    let ny = if q == 2 { ny } else { table.prover.builder.arena.not(ny) };
-                    match table.prover.ask(&[nx, ny], budget) {
-                        Answer::Unsat => {}
-                        Answer::Sat(row) if table.fires(x, &row) && table.fires(y, &row) == (q == 2) => {
-                            learn(t, &mut tables, row, &mut only, &mut both);
-                        }
-                        Answer::Sat(_) => {
-                            unknown = true;
-                            reason = Some("internal error: an event did not behave as computed".into());
-                        }
-                        Answer::Unknown(u) => {
-                            unknown = true;
-                            reason = Some(u.reason);
+                    Ok(answers) => {
+                        for (q, answer) in answers.into_iter().enumerate() {
+                            match answer {
+                                Verdict::Unsat => {}
+                                Verdict::Sat(e) => learn(t, &mut tables, row_of(e), &mut only, &mut both),
+                                Verdict::Unknown(u) => {
+                                    unknown[q] = true;
+                                    reason = Some(u.reason);
+                                }
+                            }
                         }
                     }
                 }
-                let known = if q == 2 { both[x * n + y] } else { only[x * n + y] };
-                settled[q] = match known {
-                    (NONE, _) if unknown => Settled::Unknown,
+            }
+            let found = known(i, j, &only, &both);
+            let mut settled = [Settled::No; 3];
+            for (q, s) in settled.iter_mut().enumerate() {
+                *s = match found[q] {
+                    (NONE, _) if unknown[q] => Settled::Unknown,
                     (NONE, _) => Settled::No,
                     (t, at) => Settled::Yes(t, at),
                 };

@@ -2,11 +2,12 @@
 //! a value for each variable, an event; or a contradiction that the solver is told.
 
 use crate::Unknown;
-use crate::atom::{VarId, VarKind};
+use crate::atom::{Test, TextTest, VarId, VarKind};
 use crate::budget::{Budget, Meter};
 use crate::build::Builder;
 use crate::concrete;
 use crate::formula::{Arena, AtomId, Node, NodeKind};
+use crate::hash::{QuickMap, QuickSet};
 use crate::lemmas;
 use crate::numbers;
 use crate::sat::{Sat, SatLit};
@@ -28,6 +29,9 @@ pub(crate) enum Answer {
 /// Models for which no event was found, before a question is given up.
 const MAX_DOUBTS: usize = 12;
 
+/// Clauses about tests of known texts.
+const SETTLED: usize = 600_000;
+
 type Literals = Vec<(AtomId, bool)>;
 
 /// Decides formulas over the columns of one table. Lemmas that one question teaches help the next.
@@ -35,12 +39,15 @@ pub(crate) struct Prover {
     pub builder: Builder,
     sat: Sat,
     atoms: Vec<Option<SatLit>>,
-    nodes: HashMap<Node, SatLit>,
+    nodes: QuickMap<Node, SatLit>,
     lemmas: lemmas::Lemmas,
     /// Of equalities with different values: "one of those so far holds".
     one_of: HashMap<lemmas::OneOf, SatLit>,
     grouped: usize,
-    cache: HashMap<(VarId, Literals), Outcome>,
+    cache: QuickMap<(VarId, Literals), Outcome>,
+    /// Equalities of which all is said, and how many tests may still be decided so.
+    settled: QuickSet<AtomId>,
+    settled_left: usize,
     /// Models whose event did not behave: errors of the prover, never shown.
     pub misbehaved: usize,
 }
@@ -51,11 +58,13 @@ impl Prover {
             builder: Builder::new(schema),
             sat: Sat::default(),
             atoms: Vec::new(),
-            nodes: HashMap::new(),
+            nodes: QuickMap::default(),
             lemmas: lemmas::Lemmas::default(),
             one_of: HashMap::new(),
             grouped: 0,
-            cache: HashMap::new(),
+            cache: QuickMap::default(),
+            settled: QuickSet::default(),
+            settled_left: SETTLED,
             misbehaved: 0,
         }
     }
@@ -209,6 +218,7 @@ impl Prover {
                 }
                 Checked::Conflicts(cores) => {
                     for c in cores {
+                        self.settle_equality(&c);
                         let lits: Vec<SatLit> = c.iter().map(|(a, p)| self.lit(*a, !*p)).collect();
                         self.sat.clause(lits);
                     }
@@ -240,10 +250,44 @@ impl Prover {
         }
     }
 
+    /// A text that is known decides all tests of it that heed case no more than the equality does: one
+    /// conflict of an equality tells them all, else lists on both sides cost a conflict for each pair.
+    fn settle_equality(&mut self, core: &Literals) {
+        if core.len() != 2 {
+            return;
+        }
+        let atoms = &self.builder.atoms;
+        let Some((a, _)) = core.iter().find(|(a, p)| *p && lemmas::one_of(atoms, *a).is_some()) else {
+            return;
+        };
+        let equality = atoms.atom(*a);
+        let Test::Text(lens, TextTest::Literal { text, ci, .. }) = &equality.test else { return };
+        let others = &atoms.vars[equality.var as usize].atoms;
+        if others.len() > self.settled_left || !self.settled.insert(*a) {
+            return;
+        }
+        self.settled_left -= others.len();
+        let folded = tercel_ir::function::fold(text);
+        let mut clauses = Vec::with_capacity(others.len());
+        for b in others.iter().filter(|b| *b != a) {
+            let blind = match &atoms.atom(*b).test {
+                Test::Text(l, TextTest::Literal { ci, .. } | TextTest::Term { ci, .. }) if l == lens => *ci,
+                _ => continue,
+            };
+            if blind || !ci {
+                clauses.push((*a, *b, atoms.holds_of_image(*b, text, &folded)));
+            }
+        }
+        for (a, b, holds) in clauses {
+            let c = [self.lit(a, false), self.lit(b, holds)];
+            self.sat.clause(c);
+        }
+    }
+
     /// Literals of the model that make all roots true; of every disjunction one part.
     fn implicant(&mut self, roots: &[Node]) -> Literals {
-        let mut chosen: HashMap<AtomId, bool> = HashMap::new();
-        let mut seen: std::collections::HashSet<Node> = std::collections::HashSet::new();
+        let mut chosen: QuickMap<AtomId, bool> = QuickMap::default();
+        let mut seen: QuickSet<Node> = QuickSet::default();
         let mut stack: Vec<Node> = roots.iter().rev().copied().collect();
         let mut later: Vec<Node> = Vec::new();
         loop {

@@ -273,8 +273,7 @@ fn relation_of(a: &[BranchFormula], b: &[BranchFormula], questions: &[usize], bu
     let mut yes = [false; 3];
     let mut open = [false; 3];
     for t in &tables {
-        let of = |list: &[BranchFormula]| list.iter().filter(|f| f.table == *t).cloned().collect::<Vec<_>>();
-        let (xs, ys) = (of(a), of(b));
+        let (xs, ys) = (on(a, t), on(b, t));
         match relate(&xs, &ys, questions, budget) {
             Err(u) => {
                 open = [true; 3];
@@ -326,6 +325,11 @@ pub(crate) fn merged<'a>(mut branches: impl Iterator<Item = &'a BranchFormula>) 
     Arc::new(schema)
 }
 
+/// The branches that read a table.
+fn on<'a>(list: &'a [BranchFormula], table: &Name) -> Vec<&'a BranchFormula> {
+    list.iter().filter(|f| f.table == *table).collect()
+}
+
 /// An event that the first finds and the second does not, if there is one.
 pub(crate) fn only_first(
     a: &[BranchFormula],
@@ -339,9 +343,7 @@ pub(crate) fn only_first(
             continue;
         }
         done.push(&x.table);
-        let of =
-            |list: &[BranchFormula]| list.iter().filter(|f| f.table == x.table).cloned().collect::<Vec<_>>();
-        match relate(&of(a), &of(b), &[0], budget) {
+        match relate(&on(a, &x.table), &on(b, &x.table), &[0], budget) {
             Err(u) => doubt = Some(u),
             Ok([Verdict::Sat(event), ..]) => return Ok(Some(Witness { first: true, second: false, event })),
             Ok([Verdict::Unknown(u), ..]) => doubt = Some(u),
@@ -353,17 +355,17 @@ pub(crate) fn only_first(
 
 /// Only the first, only the second, both: on one table, as far as asked for; what is not asked is
 /// said to be impossible.
-fn relate(
-    xs: &[BranchFormula],
-    ys: &[BranchFormula],
+pub(crate) fn relate(
+    xs: &[&BranchFormula],
+    ys: &[&BranchFormula],
     questions: &[usize],
     budget: &Budget,
 ) -> Result<[Verdict; 3], Unknown> {
-    let Some(first) = xs.first().or(ys.first()) else {
+    let Some(first) = xs.first().or(ys.first()).copied() else {
         return Ok([Verdict::Unsat, Verdict::Unsat, Verdict::Unsat]);
     };
-    let mut p = Prover::new(merged(xs.iter().chain(ys)));
-    let any = |list: &[BranchFormula], p: &mut Prover| -> Result<Node, Unknown> {
+    let mut p = Prover::new(merged(xs.iter().chain(ys).copied()));
+    let any = |list: &[&BranchFormula], p: &mut Prover| -> Result<Node, Unknown> {
         let mut nodes = Vec::with_capacity(list.len());
         for f in list {
             nodes.push(f.node(p)?);
@@ -372,7 +374,7 @@ fn relate(
     };
     let (x, y) = (any(xs, &mut p)?, any(ys, &mut p)?);
     let (not_x, not_y) = (p.builder.arena.not(x), p.builder.arena.not(y));
-    let fires = |list: &[BranchFormula], r: &Row| list.iter().any(|f| f.matches(&look(r)));
+    let fires = |list: &[&BranchFormula], r: &Row| list.iter().any(|f| f.matches(&look(r)));
     let mut assumptions: Vec<Assumption> = Vec::new();
     for a in xs.iter().chain(ys).flat_map(|f| &f.assumptions) {
         if !assumptions.contains(a) {

@@ -1,6 +1,7 @@
 //! The SAT solver behind four functions, so that it can be exchanged.
 
 use batsat::{Callbacks, Lit, Solver, SolverInterface, SolverOpts, lbool};
+use std::cell::Cell;
 use std::time::Instant;
 
 /// A literal: variable times two, plus one where negated.
@@ -14,13 +15,19 @@ impl std::ops::Not for SatLit {
     }
 }
 
-/// Stops a search that takes too long.
+/// Stops a search that takes too long. The clock is read now and then only: the solver asks after every
+/// decision.
 #[derive(Default)]
-struct Deadline(Option<Instant>);
+struct Deadline {
+    at: Option<Instant>,
+    asked: Cell<u32>,
+}
 
 impl Callbacks for Deadline {
     fn stop(&self) -> bool {
-        self.0.is_some_and(|d| Instant::now() >= d)
+        let n = self.asked.get().wrapping_add(1);
+        self.asked.set(n);
+        n.is_multiple_of(256) && self.at.is_some_and(|d| Instant::now() >= d)
     }
 }
 
@@ -53,7 +60,7 @@ impl Sat {
             return Some(false);
         }
         let a: Vec<Lit> = assumptions.iter().map(|l| l.0).collect();
-        self.solver.cb_mut().0 = Some(deadline);
+        self.solver.cb_mut().at = Some(deadline);
         let answer = self.solver.solve_limited(&a);
         (answer != lbool::UNDEF).then(|| answer == lbool::TRUE)
     }

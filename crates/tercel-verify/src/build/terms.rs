@@ -237,8 +237,9 @@ impl Builder {
     }
 }
 
-/// A character that lower-casing makes of nothing but what folding makes it of: ASCII, and what has no case and
-/// is no part of a longer lower case. (`Σ` has two lower cases, and `İ` becomes `i` and a dot above.)
+/// Lower-casing and folding differ in `İ`, which becomes `i` and a dot above, and in `Σ`, which has two lower cases.
+/// A text without any of these is found in the one exactly where it is found in the other.
 fn plain_lower(c: char) -> bool {
-    c.is_ascii() || !c.is_lowercase() && !c.is_uppercase() && c != '\u{307}' && c.to_lowercase().eq([c])
+    c.is_ascii()
+        || !matches!(c, '\u{3c3}' | '\u{3c2}' | '\u{3a3}' | '\u{307}' | '\u{130}') && c.to_lowercase().eq([c])
 }

@@ -15,7 +15,7 @@ use tercel_verify::{Pair, Relation, Witness};
 /// Up to so many rules every pair is looked at without being asked to.
 const FEW: usize = 400;
 /// Beyond so many, a table of all pairs takes too much.
-const MOST: usize = 2_000;
+const MOST: usize = 1_000;
 
 pub fn run(run: &Run, mut args: Overlap) -> Result<Outcome, Failure> {
     run.config.world(&mut args.world);
