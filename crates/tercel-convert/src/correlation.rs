@@ -187,7 +187,7 @@ pub(crate) struct Member {
 
 impl Member {
     #[allow(clippy::too_many_arguments)]
-    fn new(
+    pub fn new(
         c: &Correlation<'_>,
         rules: Vec<usize>,
         mut hub: Hub,
@@ -226,7 +226,9 @@ impl Member {
             Err(_) => {}
             Ok(place) => {
                 table = place.flat.base.clone();
-                time = catalog.schemas().table(&table).map_or(time, |t| t.time.clone());
+                if !place.extracted {
+                    time = catalog.schemas().table(&table).map_or(time, |t| t.time.clone());
+                }
                 for (n, f) in fields.iter().enumerate() {
                     let Some(name) = f.as_column() else { continue };
                     // Taken out of XML, it goes by its own name.

@@ -48,6 +48,9 @@ pub fn convert(
     options: &Options,
     prove: &dyn Prove,
 ) -> Result<Conversion, Diagnostic> {
+    if target.language == Language::Sumo && target.vocabulary == Vocabulary::CloudSiem {
+        return cloud_siem::convert(detection, catalog, options, prove);
+    }
     let hub = hub::Hub::from(detection, catalog)?;
     out::convert(hub, detection, target, catalog, options, prove)
 }

@@ -111,12 +111,13 @@ struct Event {
 fn source(events: &[Event], time: &str, table: &str) -> MemorySource {
     let mut names: BTreeSet<String> = events.iter().flat_map(|e| e.fields.keys().cloned()).collect();
     names.remove(time);
-    let mut types: Vec<(Name, Type)> = vec![(time.into(), Type::DateTime)];
+    let times = [time, "TimeGenerated", tercel_engine::hidden::TIME];
+    let mut types: Vec<(Name, Type)> = times.iter().map(|t| (Name::from(*t), Type::DateTime)).collect();
     types.extend(names.iter().map(|n| (Name::from(n.as_str()), Type::String)));
     let rows: Vec<Vec<Value>> = events
         .iter()
         .map(|e| {
-            let mut row = vec![Value::DateTime(e.time)];
+            let mut row = vec![Value::DateTime(e.time); times.len()];
             row.extend(names.iter().map(|n| e.fields.get(n).cloned().unwrap_or_default()));
             row
         })
@@ -151,6 +152,32 @@ fn rows(text: &str, keys: usize, source: &MemorySource, catalog: &SchemaCatalog)
             (key, at)
         })
         .collect()
+}
+
+/// A search finds nothing but groups that fire.
+fn check_search(what: &str, rules: &Rules, at: usize, c: &Conversion, events: &[Event]) -> usize {
+    let plan = rules.all[at].correlation.as_ref().expect("a plan");
+    let plans: Vec<(usize, Plan)> = vec![(at, plan.clone())];
+    let fired = oracle::firings(&plans, &rules.hits(at, events));
+    let data = source(events, "UtcTime", "Sysmon");
+    let (query, found) = tercel_sumo::parse(&c.text);
+    assert!(!found.has_errors(), "{found:?}\n{}", c.text);
+    let (rel, found) = tercel_sumo::lower(&query, &rules.catalog, &tercel_sumo::Options::default());
+    let rel = rel.unwrap_or_else(|| panic!("{what}: {found:?}\n{}", c.text));
+    let (_, rows) = tercel_engine::query_rows(&rel, &data, &tercel_engine::Options::default())
+        .unwrap_or_else(|e| panic!("{}\n{}", e.message, c.text));
+    let keys: BTreeSet<Vec<String>> = rows
+        .iter()
+        .map(|r| r.iter().take(plan.group_by.len()).map(|v| v.text().into_owned()).collect())
+        .collect();
+    let wanted: BTreeSet<Vec<String>> = fired.iter().map(|f| f.key.clone()).collect();
+    let known = if plan.timespan == tercel_rules::correlate::UNBOUNDED {
+        keys == wanted
+    } else {
+        keys.is_subset(&wanted)
+    };
+    assert!(known, "{what}\n{}\nfired {fired:#?}\nfound {rows:?}\n{events:?}", c.text);
+    keys.len()
 }
 
 /// The query against the oracle.
@@ -271,4 +298,33 @@ fn kql_fires_when_the_correlation_does() {
     }
     println!("{converted} converted, {refused} refused, {fired} firings");
     assert!(converted >= 20 && fired > 200, "{converted} {fired}");
+}
+
+#[test]
+fn searches_find_only_what_fires() {
+    let (mut converted, mut found) = (0, 0);
+    for f in files() {
+        let text = std::fs::read_to_string(&f).expect("cases");
+        let (text, values) = split(&text);
+        let rules = Rules::new(&text);
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        for at in 0..rules.all.len() {
+            if !rules.simple(at) {
+                continue;
+            }
+            let c = rules.convert(at, Language::Sumo);
+            let what = format!("{}: {}", f.display(), rules.all[at].title);
+            if c.text.is_empty() {
+                println!("{what}: refused: {}", c.reason.unwrap_or_default());
+                continue;
+            }
+            converted += 1;
+            if matches!(c.fidelity, Fidelity::Exact | Fidelity::Narrower) {
+                for _ in 0..10 {
+                    found += check_search(&what, &rules, at, &c, &events(&values, &mut random));
+                }
+            }
+        }
+    }
+    assert!(converted >= 15 && found > 30, "{converted} {found}");
 }

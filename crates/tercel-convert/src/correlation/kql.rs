@@ -199,8 +199,8 @@ fn reckoned(
         },
         (Kind::Sum, _) => one(format!("Result = sum({value})")),
         (Kind::Avg, _) => one(format!("Result = avg({value})")),
-        (Kind::Min, _) => one(format!("Result = min({value})")),
-        (Kind::Max, _) => one(format!("Result = max({value})")),
+        (Kind::Min, _) | (Kind::Percentile(0.0), _) => one(format!("Result = min({value})")),
+        (Kind::Max, _) | (Kind::Percentile(100.0), _) => one(format!("Result = max({value})")),
         (Kind::Percentile(p), _) => {
             for effect in [Effect::Wider, Effect::Narrower] {
                 losses.push(Loss {
