@@ -94,3 +94,4 @@ impl Hasher for FastHasher {
 }
 
 pub(crate) type FastMap<K, V> = hashbrown::HashMap<K, V, BuildHasherDefault<FastHasher>>;
+pub(crate) type FastSet<K> = hashbrown::HashSet<K, BuildHasherDefault<FastHasher>>;

@@ -97,6 +97,7 @@ mod leaf;
 mod literal;
 mod matcher;
 mod pattern;
+mod probe;
 mod ruleset;
 mod scan;
 mod text;

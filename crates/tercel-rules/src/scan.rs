@@ -8,7 +8,8 @@
 //! Case of ASCII letters does not count: bit 5 of every byte is set before a gram is asked for, and the
 //! comparison ignores case. Needles are folded.
 
-use crate::hash::FastMap;
+use crate::hash::{FastMap, FastSet};
+use crate::probe::Probes;
 
 /// Needles from this length are looked for in strides.
 const LONG: usize = 8;
@@ -32,6 +33,8 @@ struct Lane {
 
 pub(crate) struct Scanner {
     needles: Vec<Box<[u8]>>,
+    /// Where they serve, there are no lanes.
+    probes: Option<Probes>,
     lanes: Vec<Lane>,
     /// Needles too short for grams.
     tiny: Vec<u32>,
@@ -73,7 +76,7 @@ impl Lane {
                 *common.entry(gram_at(w, gram)).or_default() += 1;
             }
         }
-        let events: Vec<u32> = COMMON.as_bytes().windows(gram).map(|w| gram_at(w, gram)).collect();
+        let events: FastSet<u32> = COMMON.as_bytes().windows(gram).map(|w| gram_at(w, gram)).collect();
         let mut by_gram: FastMap<u32, Vec<(u32, u32)>> = FastMap::default();
         for id in ids {
             let grams: Vec<u32> = needles[*id as usize].windows(gram).map(|w| gram_at(w, gram)).collect();
@@ -82,8 +85,9 @@ impl Lane {
                     g.to_le_bytes()[..gram].iter().filter(|b| b" 0123456789\",-\\/".contains(b)).count();
                 common[g] as usize + 8 * usual + if events.contains(g) { 100 } else { 0 }
             };
+            let costs: Vec<usize> = grams.iter().map(cost).collect();
             let stretch = (0..=grams.len() - stride)
-                .min_by_key(|s| grams[*s..*s + stride].iter().map(cost).sum::<usize>())
+                .min_by_key(|s| costs[*s..*s + stride].iter().sum::<usize>())
                 .unwrap_or(0);
             for (i, g) in grams.iter().enumerate().skip(stretch).take(stride) {
                 by_gram.entry(*g).or_default().push((*id, i as u32));
@@ -209,17 +213,24 @@ impl Scanner {
             }
         }
         let mut lanes = Vec::new();
+        let probes = if tiny.is_empty() { Probes::new(&needles, COMMON.as_bytes()) } else { None };
+        if probes.is_some() {
+            return Scanner { needles, probes, lanes, tiny };
+        }
         if let Some(least) = long.iter().map(|i| needles[*i as usize].len()).min() {
             lanes.push(Lane::new(&needles, &long, 4, (least - 3).min(MAX_STRIDE)));
         }
         if !short.is_empty() {
             lanes.push(Lane::new(&needles, &short, 3, 1));
         }
-        Scanner { needles, lanes, tiny }
+        Scanner { needles, probes, lanes, tiny }
     }
 
     /// Reports the needles that the text has, some more than once. The text is folded, or all ASCII.
     pub(crate) fn run(&self, text: &[u8], found: &mut impl FnMut(u32)) {
+        if let Some(probes) = &self.probes {
+            return probes.run(&self.needles, text, found);
+        }
         for lane in &self.lanes {
             lane.run(&self.needles, text, found);
         }
