@@ -1,6 +1,7 @@
 //! Everything that can be said about a detection without data.
 
 use crate::detection::{Detection, Syntax};
+use crate::language::Language;
 use tercel_ir::{Catalog, Diagnostic, Diagnostics, Severity};
 
 use crate::compile::CompileOptions;
@@ -39,13 +40,42 @@ pub fn lint(detection: &mut Detection, catalog: &dyn Catalog, options: &LintOpti
     found.extend(detection.diagnostics.iter().cloned());
     found.extend(own_checks(detection, options));
     if let Some(rel) = &detection.rel {
-        found.extend(tercel_verify::lint(rel));
+        let of_meaning = tercel_verify::lint(rel);
+        found.extend(if detection.language == Language::Sigma {
+            by_log_source(detection, of_meaning)
+        } else {
+            of_meaning
+        });
     }
     if let Some(budget) = &options.prove {
         let known: Vec<Diagnostic> = found.iter().cloned().collect();
         found.extend(crate::proof::findings(detection, &known, &options.compile, budget));
     }
     finish(detection, found, options)
+}
+
+/// A Sigma rule's text says nothing about what defines its log source here, so values that contradict only
+/// that are not the author's mistake: they are said once, as a note.
+fn by_log_source(detection: &Detection, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let (mut clash, mut rest): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|d| d.code == "shadowed-item" && d.related.is_empty());
+    let count = clash.len();
+    if !clash.is_empty() {
+        let first = clash.swap_remove(0);
+        let text = first.span.and_then(|s| detection.text.get(s.range())).unwrap_or("a value");
+        let mut d = Diagnostic::note(
+            "log-source-clash",
+            format!(
+                "{text}{} never occurs in events of the log source {} as they are read here",
+                if count > 1 { format!(" (and {} more values)", count - 1) } else { String::new() },
+                detection.data().join(", ")
+            ),
+        )
+        .meaning("if the rule means a field of that name inside the event's data, the event's own field stands in its way");
+        d.span = first.span;
+        rest.push(d);
+    }
+    rest
 }
 
 /// The findings of reading and parsing alone. They are there before compiling.

@@ -4,7 +4,9 @@
 use crate::key::key;
 use crate::{Assumption, Unknown};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tercel_ir::function::Context;
 use tercel_ir::{Expr, ExprKind, Name, Rel, RelKind, Schema, Span, Type, Value};
 
 /// Nested so deep, a relation is left alone: everything here and in `Expr` is recursive.
@@ -173,7 +175,18 @@ impl Flattener {
             ExprKind::And(v) => ExprKind::And(self.all(v, env)?),
             ExprKind::Or(v) => ExprKind::Or(self.all(v, env)?),
             ExprKind::Not(x) => ExprKind::Not(Box::new(self.substitute(x, env)?)),
-            ExprKind::Call(f, v) => ExprKind::Call(f, self.all(v, env)?),
+            ExprKind::Call(f, _) if f.name == "now" => ExprKind::Literal(Value::DateTime(now())),
+            ExprKind::Call(f, v) => {
+                let args = self.all(v, env)?;
+                let constant = args.iter().all(|a| a.as_literal().is_some());
+                let call = Expr { kind: ExprKind::Call(f, args), ty: e.ty, span: e.span };
+                // What depends on more than its arguments is left to be asked for.
+                if constant && !v.is_empty() && f.name != "geo_info_from_ip_address" {
+                    ExprKind::Literal(call.eval(&|_| Value::Null, &Context::default()))
+                } else {
+                    call.kind
+                }
+            }
             ExprKind::Case { branches, otherwise } => {
                 let mut out = Vec::with_capacity(branches.len());
                 for (c, t) in branches {
@@ -223,6 +236,17 @@ impl Flattener {
         let truth = Expr::boolean(true, span);
         Expr::known("eq", vec![Expr::column(column, Type::Bool, span), truth], span)
     }
+}
+
+/// The time of the proof, to the hour: what `now()` is. The same in one process, so that two detections
+/// mean the same time.
+fn now() -> i64 {
+    const HOUR: u64 = 3_600;
+    static NOW: LazyLock<i64> = LazyLock::new(|| {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        tercel_ir::time::UNIX_EPOCH.saturating_add((seconds / HOUR * HOUR) as i64 * tercel_ir::time::TICKS_PER_SECOND)
+    });
+    *NOW
 }
 
 /// FNV-1a: stable between runs, unlike the standard hasher.

@@ -247,7 +247,8 @@ fn implications(targets: &[Text], sources: &[Text], fresh: &[AtomId], out: &mut 
 }
 
 fn contains(a: &[u8], b: &[u8]) -> bool {
-    b.len() <= a.len() && a.windows(b.len()).any(|w| w == b)
+    let Some(first) = b.first() else { return true };
+    b.len() <= a.len() && a.windows(b.len()).any(|w| w[0] == *first && w == b)
 }
 
 /// Pairs that cannot both hold: of one kind of comparison, so that their texts can be compared.

@@ -33,7 +33,8 @@ pub(crate) fn findings(
     let places = Places::of(detection);
     let never = report.sites.iter().any(|s| s.kind == DeadKind::NeverFires);
     let mut out = Vec::new();
-    for group in grouped_by_list(&places, report.sites) {
+    let sites = report.sites.into_iter().filter(|s| !in_scope(detection, s)).collect();
+    for group in grouped_by_list(&places, sites) {
         out.extend(match &group[..] {
             [one] => said(&places, one),
             many => Some(said_of_many(&places, many)),
@@ -49,6 +50,17 @@ pub(crate) fn findings(
         out.extend(clash(detection, &places, budget));
     }
     out
+}
+
+/// What stands before the first `|` of a Sumo search chooses collectors and categories, which every
+/// deployment names as it likes; that some of it is no choice here means nothing.
+fn in_scope(d: &Detection, s: &DeadSite) -> bool {
+    matches!(d.syntax, Syntax::Sumo(_))
+        && s.kind != DeadKind::NeverFires
+        && d.text
+            .get(d.span.range())
+            .and_then(|t| t.find('|'))
+            .is_none_or(|at| s.span.end as usize <= d.span.start as usize + at)
 }
 
 /// Whether a detection looks at many events together.
