@@ -122,13 +122,15 @@ pub(crate) fn aligned(
     let mut ranges = Ranges::default();
     x.conditions.iter().chain(&y.conditions).for_each(|e| ranges.collect(e));
     let by_path = !x.conditions.iter().chain(&y.conditions).any(|e| regards_case(e, paths));
+    let mut globs = BTreeMap::new();
+    x.conditions.iter().chain(&y.conditions).for_each(|e| patterns(e, &mut globs));
     let mut letters = false;
     let mut all = |f: &Flat| -> Vec<Expr> {
         let each = f.conditions.iter().map(|e| {
             let e = ranges.said(e);
             let e = if by_path { replaced(&e, paths, &names) } else { e };
             let e = two_valued(&e, true).unwrap_or(e);
-            plainly(&e, &mut letters)
+            plainly(&e, &globs, &mut letters)
         });
         each.collect()
     };
@@ -240,31 +242,67 @@ fn only_addresses(e: &Expr, column: &Name) -> bool {
     e.as_column() != Some(column) && e.children().into_iter().all(|c| only_addresses(c, column))
 }
 
+/// Globs that ignore case, by the regular expressions that a language without their escapes uses.
+fn patterns(e: &Expr, out: &mut BTreeMap<String, String>) {
+    if let Some(("matches_glob_ci", [_, glob])) = call(e)
+        && let Some(Value::Str(glob)) = glob.as_literal()
+        && glob.is_ascii()
+    {
+        let lower = glob.to_ascii_lowercase();
+        out.insert(tercel_ir::function::glob_to_regex(&lower, false), lower);
+    }
+    e.children().into_iter().for_each(|c| patterns(c, out));
+}
+
 /// Tests of lists of hashes by the columns, as the assumption about them has it; and tests of a lower case as
 /// tests that ignore case, where only a letter that is assumed away tells the two apart.
-fn plainly(e: &Expr, letters: &mut bool) -> Expr {
+fn plainly(e: &Expr, globs: &BTreeMap<String, String>, letters: &mut bool) -> Expr {
     if let Some(new) = crate::rewrite::hash_test(e) {
-        return new;
+        return upper_peeled(&new);
     }
     if let Some((name, [subject, needle])) = call(e)
-        && let Some(("tolower", [inner])) = call(subject)
         && let Some(Value::Str(s)) = needle.as_literal()
-        && inner.ty == Type::String
-        && let Some(new) = of_lower(name, inner, s, e.span)
     {
-        *letters = true;
-        return new;
+        match call(subject) {
+            Some(("tolower", [inner])) if inner.ty == Type::String => {
+                if let Some(new) = of_lower(name, inner, s, globs, e.span) {
+                    *letters = true;
+                    return new;
+                }
+            }
+            // However it is written: the case of a pattern that ignores it.
+            None if name == "matches_glob_ci" && s.is_ascii() => {
+                let lower = Expr::literal(Value::Str(s.to_ascii_lowercase()), needle.span);
+                return Expr::known(name, vec![subject.clone(), lower], e.span);
+            }
+            _ => {}
+        }
     }
     let mut out = e.clone();
     for c in out.children_mut() {
-        *c = plainly(c, letters);
+        *c = plainly(c, globs, letters);
+    }
+    out
+}
+
+/// Tests of hexadecimal digits that ignore case do not see that they were made upper case.
+fn upper_peeled(e: &Expr) -> Expr {
+    if let Some(("toupper", [x])) = call(e) {
+        return x.clone();
+    }
+    let mut out = e.clone();
+    let cased = matches!(call(e), Some((name, _)) if name == "eq" || name.ends_with("_cs"));
+    if !cased {
+        for c in out.children_mut() {
+            *c = upper_peeled(c);
+        }
     }
     out
 }
 
 /// A test of the lower case of a text as one of the text, where `İ` could tell them apart: as it becomes `i` and a
-/// dot above, that is where a match ends in `i`.
-fn of_lower(name: &str, x: &Expr, needle: &str, at: Span) -> Option<Expr> {
+/// dot above, that is where a match ends in `i`, and in patterns.
+fn of_lower(name: &str, x: &Expr, needle: &str, globs: &BTreeMap<String, String>, at: Span) -> Option<Expr> {
     let lower = |s: &str| s.is_ascii() && !s.bytes().any(|b| b.is_ascii_uppercase());
     let test = |name: &str, s: &str| Expr::known(name, vec![x.clone(), Expr::literal(Value::str(s), at)], at);
     match name {
@@ -274,10 +312,11 @@ fn of_lower(name: &str, x: &Expr, needle: &str, at: Span) -> Option<Expr> {
         "startswith" | "startswith_cs" if lower(needle) && needle.ends_with('i') => {
             Some(test("startswith", needle))
         }
-        "matches_glob" if lower(needle) && (needle.contains("i*") || needle.contains("i?")) => {
-            Some(test("matches_glob_ci", needle))
-        }
+        "matches_glob" if lower(needle) => Some(test("matches_glob_ci", needle)),
         "matches_regex" => {
+            if let Some(glob) = globs.get(needle) {
+                return Some(test("matches_glob_ci", glob));
+            }
             let (start, end, texts) = alternatives(needle)?;
             let any = texts.iter().any(|t| t.ends_with('i'));
             if end || !any || texts.iter().any(|t| t.bytes().any(|b| b.is_ascii_uppercase())) {

@@ -391,7 +391,7 @@ impl Rewriter {
     fn assume_hashes(&mut self, parts: &[Expr]) {
         for (label, part) in labels(parts) {
             let length = match &*label.to_ascii_uppercase() {
-                "MD5" => 32,
+                "MD5" | "IMPHASH" => 32,
                 "SHA1" => 40,
                 "SHA256" => 64,
                 _ => continue,
@@ -702,7 +702,7 @@ fn hashes(t: &Test, parts: &[Expr]) -> Option<Expr> {
         if named.is_some_and(|n| n.eq_ignore_ascii_case(label)) {
             let whole = matches!(
                 (&*own.to_ascii_uppercase(), value.len()),
-                ("MD5", 32) | ("SHA1", 40) | ("SHA256", 64)
+                ("MD5" | "IMPHASH", 32) | ("SHA1", 40) | ("SHA256", 64)
             );
             any.push(if value.is_empty() {
                 Expr::boolean(true, t.span)

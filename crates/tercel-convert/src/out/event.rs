@@ -74,7 +74,14 @@ pub(super) fn query(all: &[Expr], extends: &[(Name, Expr)]) -> Result<Rel, Diagn
         e.columns(&mut columns);
         columns.into_iter().all(|c| OWN.iter().any(|o| *o.0 == *c.0))
     };
-    let (kinds, rest): (Vec<Expr>, Vec<Expr>) = all.iter().cloned().partition(named);
+    let (mut kinds, rest): (Vec<Expr>, Vec<Expr>) = all.iter().cloned().partition(named);
+    // Whose events, then which.
+    let rank = |e: &Expr| {
+        let mut columns = Vec::new();
+        e.columns(&mut columns);
+        columns.iter().filter_map(|c| OWN.iter().position(|o| *o.0 == *c.0)).max().unwrap_or(0)
+    };
+    kinds.sort_by_key(|e| std::cmp::Reverse(rank(e)));
     let mut used: BTreeMap<Name, Type> = BTreeMap::new();
     let mut escaped: BTreeSet<Name> = BTreeSet::new();
     for e in rest.iter().chain(extends.iter().map(|x| &x.1)) {
@@ -151,6 +158,18 @@ fn same_in_xml(name: &str, needles: &[Expr]) -> bool {
     };
     match name {
         "isempty" | "isnotempty" => true,
+        // No address has such a character, and no text with one is an address.
+        "ip_in_cidr"
+        | "ipv4_is_in_range"
+        | "ipv4_is_in_any_range"
+        | "ipv6_is_in_range"
+        | "ipv6_is_in_any_range"
+        | "is_valid_ip"
+        | "is_valid_ipv4"
+        | "is_private_ip"
+        | "ipv4_is_private"
+        | "is_public_ip"
+        | "parse_ipv4" => true,
         // The text begins with an ampersand where it begins with one of those.
         "eq" | "eq_ci" | "in" | "in_ci" | "startswith" | "startswith_cs" => {
             all(|s| s.contains(['&', '<', '>', '"', '\'']))

@@ -108,6 +108,7 @@ pub(super) fn finish(
     }
     let mut t = Translation::new(&flat, to, false);
     let wanted = own.map_or_else(|| crate::values::mapped(&hub.predicate, &flat), Expr::clone);
+    let numbers = own.is_none() && key(&wanted) != key(&hub.predicate);
     let predicate = t.translate(&wanted)?;
     let Translation { mut losses, rewriter, .. } = t;
     let paths = rewriter.paths;
@@ -159,6 +160,9 @@ pub(super) fn finish(
     let mut assumptions: Vec<&'static str> = rewriter.assumptions.into_iter().collect();
     if xml {
         assumptions.push(event::XML);
+    }
+    if numbers {
+        assumptions.push(crate::values::NUMBERS);
     }
     Ok(Made { text, losses, assumptions, taken, pair, paths })
 }

@@ -14,8 +14,10 @@ pub(super) fn gathered(e: &Expr) -> Expr {
         ExprKind::And(items) => {
             let items: Vec<Expr> = items.iter().map(gathered).collect();
             let compared: Vec<String> = items.iter().filter_map(compared).collect();
+            let there: Vec<String> = items.iter().filter_map(present).collect();
             let items = items.into_iter().filter(|i| match call(i) {
                 Some(("isnotnull", [x])) => !compared.contains(&key(x)),
+                Some(("isnotempty", [x])) => !there.contains(&key(x)),
                 _ => true,
             });
             // Excluded alternatives are one exclusion.
@@ -60,6 +62,26 @@ fn together(items: Vec<Expr>, span: Span) -> Expr {
         1 => out.remove(0),
         _ => Expr::and(out, span),
     }
+}
+
+/// What a test for some text knows to be there.
+fn present(e: &Expr) -> Option<String> {
+    let (name, args) = call(e)?;
+    let [x, needles @ ..] = args else { return None };
+    let text = |a: &Expr| matches!(a.as_literal(), Some(Value::Str(s)) if !s.is_empty());
+    let looks = matches!(
+        name,
+        "eq" | "eq_ci"
+            | "in"
+            | "in_ci"
+            | "contains"
+            | "contains_cs"
+            | "startswith"
+            | "startswith_cs"
+            | "endswith"
+            | "endswith_cs"
+    );
+    (looks && x.ty == Type::String && !needles.is_empty() && needles.iter().all(text)).then(|| key(x))
 }
 
 /// What a comparison that is not null knows to be there.
