@@ -1,7 +1,7 @@
 //! Every event of every input, by layout, into one sink a thread: the reading for rule sets.
 //!
 //! Files are cut into units of work: small files together, large files of JSON lines into parts that begin
-//! and end with a line. Units are worked on by several threads; what the sinks hand over for each is
+//! and end with a line, large event logs into parts of whole chunks. Units are worked on by several threads; what the sinks hand over for each is
 //! delivered in order.
 
 mod adapter;
@@ -26,7 +26,7 @@ use crate::layout::LayoutSink;
 use crate::options::ReadOptions;
 use crate::problem::{Problem, ProblemKind, Problems};
 use crate::progress::Progress;
-use crate::read::{Run, broken_off, parquet};
+use crate::read::{Run, broken_off, evtx, parquet};
 use crate::reading::UNIT_BYTES;
 use crate::shape::Recogniser;
 use adapter::Layouts;
@@ -44,6 +44,8 @@ enum Unit {
     Files(Range<usize>),
     /// The lines of a file that begin in this range of bytes. `index`: which part it is.
     Part { file: usize, index: usize, bytes: Range<u64> },
+    /// Chunks of an event log, by their numbers.
+    Chunks { file: usize, index: usize, numbers: Range<u64> },
 }
 
 /// What came of a unit.
@@ -102,7 +104,7 @@ impl Inputs {
         let mut last_file = None;
         let mut accept = |unit: &Unit, done: Done<S::Out>| {
             let mut s = done.stats;
-            if let Unit::Part { file, .. } = unit {
+            if let Unit::Part { file, .. } | Unit::Chunks { file, .. } = unit {
                 if last_file == Some(*file) {
                     merge_problems(&mut stats.problems, std::mem::take(&mut s.problems));
                 }
@@ -143,6 +145,12 @@ impl Inputs {
         let mut units: Vec<Unit> = Vec::new();
         let mut bytes = 0;
         for (i, f) in self.files.iter().enumerate() {
+            if f.size > part && f.format == Format::Evtx && f.compression == Compression::None {
+                let parts = evtx::parts(f.size, part).into_iter().enumerate();
+                units.extend(parts.map(|(index, numbers)| Unit::Chunks { file: i, index, numbers }));
+                bytes = u64::MAX;
+                continue;
+            }
             if f.size > part && can_be_cut(f) {
                 let parts = f.size.div_ceil(part);
                 units.extend((0..parts).map(|k| Unit::Part {
@@ -225,6 +233,10 @@ impl<S: LayoutSink> Worker<'_, S> {
                 }
                 flow = self.part(*file, *index, bytes.clone(), &mut stats);
             }
+            Unit::Chunks { file, index, numbers } => {
+                stats.files += u64::from(*index == 0);
+                flow = self.chunks(*file, numbers.clone(), &mut stats);
+            }
         }
         stats.rows = std::mem::take(&mut self.layouts.rows);
         if let Some((a, b)) = self.layouts.times.take() {
@@ -281,6 +293,28 @@ impl<S: LayoutSink> Worker<'_, S> {
             )
             .file(file),
         }
+        self.finish(before, problems, stats);
+        self.layouts.flow()
+    }
+
+    fn chunks(&mut self, index: usize, numbers: Range<u64>, stats: &mut ReadStats) -> ControlFlow<()> {
+        let inputs = self.inputs;
+        let file = &inputs.files[index];
+        let mut problems = Problems::new(file.name.clone());
+        let before = self.recogniser.events();
+        self.layouts.begin(&file.name);
+        let bytes = evtx::bytes_of(&numbers, file.size);
+        Run::new(
+            &mut self.recogniser,
+            &mut self.layouts,
+            &mut problems,
+            self.options,
+            Some(self.progress),
+            file.name.clone(),
+            file.stem.clone(),
+        )
+        .event_log_part(file, numbers);
+        self.progress.add_bytes(bytes);
         self.finish(before, problems, stats);
         self.layouts.flow()
     }

@@ -115,7 +115,9 @@ impl LayoutSink for Laid {
         let (table, names) = &self.layouts[layout];
         assert_eq!(names.len(), e.values.len());
         let mut text = String::new();
-        if let EventText::Written(t) = e.text {
+        if !walked(&self.source)
+            && let EventText::Written(t) = e.text
+        {
             text.push_str(t);
         }
         self.out.push(Seen {
@@ -243,6 +245,44 @@ fn real_captures() {
     for file in open(&[root], &ReadOptions::default()).files() {
         let inputs = open(&[&file.name], &ReadOptions { threads: 2, ..ReadOptions::default() });
         compare(&inputs, 1 << 20);
+    }
+}
+
+/// Event logs in parts of one chunk, of some chunks, and whole: sound, with a chunk that is none, with one that
+/// is blank, and cut off in several places.
+#[test]
+fn event_logs_in_parts() {
+    use crate::read::evtx::build::Xml::Slot;
+    use crate::read::evtx::build::{Instance, Value, element, event, log, string, system, text};
+    let data = |name: &str, slot| element("Data", vec![Slot(slot)]).with("Name", text(name));
+    let templates = [
+        event(Slot(14), Slot(17)),
+        element("EventData", vec![data("A", 0), data("B", 1)]),
+        element("EventData", vec![data("C", 0)]),
+    ];
+    let record = |i: u64| {
+        let values =
+            if i.is_multiple_of(3) { vec![string("c")] } else { vec![string(&"x".repeat(300)), string("b")] };
+        let data = Value::Instance(Instance { template: if i.is_multiple_of(3) { 2 } else { 1 }, values });
+        Instance { template: 0, values: system("Example-Provider", "Example/Operational", 7, i, data) }
+    };
+    let whole = log(&templates, &(1..500).map(record).collect::<Vec<_>>());
+    let chunk = |n: usize| 4096 + n * 65536;
+    assert!(whole.len() >= chunk(4));
+    let mut broken = whole.clone();
+    broken[chunk(1)..chunk(1) + 8].copy_from_slice(b"ElfChnj\0");
+    broken[chunk(2)..chunk(3)].fill(0);
+    let cuts = [whole.len() - 1, chunk(2) + 700, chunk(2), chunk(1) + 5, 4000].map(|n| whole[..n].to_vec());
+    for bytes in cuts.iter().chain([&whole, &broken]) {
+        let mut file = tempfile::Builder::new().suffix(".evtx").tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        for threads in [1, 3] {
+            let options = ReadOptions { threads, ..ReadOptions::default() };
+            let inputs = open(&[file.path().to_str().unwrap()], &options);
+            for part in [1, 2 * 65536, 1 << 30] {
+                compare(&inputs, part);
+            }
+        }
     }
 }
 

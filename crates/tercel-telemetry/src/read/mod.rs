@@ -9,8 +9,9 @@ mod lines;
 pub(crate) mod parquet;
 mod rows;
 
+use std::fs::File;
 use std::io::{self, Read};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use tercel_ir::Name;
 
@@ -148,6 +149,20 @@ impl<'x, 's> Run<'x, 's> {
         self.tell();
         if let Err(e) = outcome {
             self.problems.add(ProblemKind::BrokenOff, None, || broken_off(&e));
+        }
+    }
+
+    /// Reads some of the chunks of an event log, by their numbers.
+    pub fn event_log_part(&mut self, file: &InputFile, numbers: Range<u64>) {
+        match File::open(&file.path) {
+            Ok(mut source) => {
+                let outcome = evtx::read_part(self, &mut source, numbers);
+                self.tell();
+                if let Err(e) = outcome {
+                    self.problems.add(ProblemKind::BrokenOff, None, || broken_off(&e));
+                }
+            }
+            Err(e) => self.problems.add(ProblemKind::Unreadable, None, || error_text(&e)),
         }
     }
 

@@ -15,12 +15,13 @@ mod values;
 mod walk;
 
 #[cfg(test)]
-mod build;
+pub(crate) mod build;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Read};
-use std::ops::ControlFlow;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use evtx::{EvtxChunkData, ParserSettings};
@@ -41,13 +42,58 @@ const CHUNK: usize = 65536;
 const ROOM: usize = 256 << 10;
 
 /// Reads a log. The number of a record is its event record id.
-pub(crate) fn read(run: &mut Run<'_, '_>, source: Box<dyn Read + '_>) -> io::Result<()> {
+pub(crate) fn read(run: &mut Run<'_, '_>, mut source: Box<dyn Read + '_>) -> io::Result<()> {
+    let Some(declared) = header(run, &mut *source)? else { return Ok(()) };
+    chunks(run, &mut *source, 0..u64::MAX, declared)
+}
+
+/// Reads some of the chunks of a log, by their numbers. The range of its last part has no end.
+pub(crate) fn read_part(run: &mut Run<'_, '_>, file: &mut File, numbers: Range<u64>) -> io::Result<()> {
+    let Some(declared) = header(run, file)? else { return Ok(()) };
+    file.seek(SeekFrom::Start(HEADER as u64 + numbers.start * CHUNK as u64))?;
+    chunks(run, file, numbers, declared)
+}
+
+/// The parts in which a log of this size is read, of about so many bytes each: ranges of chunks.
+pub(crate) fn parts(size: u64, bytes: u64) -> Vec<Range<u64>> {
+    let step = (bytes / CHUNK as u64).max(1);
+    let n = size.saturating_sub(HEADER as u64).div_ceil(CHUNK as u64).div_ceil(step).max(1);
+    // The file may have grown since.
+    (0..n).map(|k| k * step..if k + 1 == n { u64::MAX } else { (k + 1) * step }).collect()
+}
+
+/// How many bytes of a file of this size such a part is.
+pub(crate) fn bytes_of(numbers: &Range<u64>, size: u64) -> u64 {
+    let place =
+        |n: u64| if n == 0 { 0 } else { n.saturating_mul(CHUNK as u64).saturating_add(HEADER as u64) };
+    place(numbers.end).min(size).saturating_sub(place(numbers.start))
+}
+
+/// How many chunks there are, according to the log; only used to notice that some are missing. `None`: it
+/// ends before it says so.
+fn header(run: &mut Run<'_, '_>, source: &mut dyn Read) -> io::Result<Option<u64>> {
+    let mut header = [0; HEADER];
+    let got = fill(source, &mut header)?;
+    if got < HEADER {
+        run.problems.add(ProblemKind::BrokenOff, None, || "the event log ends inside its header".into());
+        return Ok(None);
+    }
+    Ok(Some(u64::from(u16::from_le_bytes([header[42], header[43]]))))
+}
+
+/// Reads chunks of these numbers; `source` begins with the first of them.
+fn chunks(
+    run: &mut Run<'_, '_>,
+    source: &mut dyn Read,
+    numbers: Range<u64>,
+    declared: u64,
+) -> io::Result<()> {
     let mut walker = run.recogniser.take_walker();
     let walks = !run.wants_text || run.sink.by_layout().is_some();
     let mut buffers = std::mem::take(&mut walker.buffers);
     let room = std::mem::take(&mut buffers.room);
     let mut out = Events { run, walks, room, fields: Vec::new(), values: Vec::new() };
-    let outcome = chunks(&mut out, &mut walker, &mut buffers.chunk, source);
+    let outcome = chunks_into(&mut out, &mut walker, &mut buffers.chunk, source, numbers, declared);
     buffers.room = out.room;
     walker.buffers = buffers;
     out.run.recogniser.put_walker(walker);
@@ -65,26 +111,19 @@ trait Records {
     fn problems(&mut self) -> &mut Problems;
 }
 
-/// All chunks of a log.
-fn chunks(
+fn chunks_into(
     out: &mut dyn Records,
     walker: &mut Walker,
     data: &mut Vec<u8>,
-    mut source: Box<dyn Read + '_>,
+    source: &mut dyn Read,
+    numbers: Range<u64>,
+    declared: u64,
 ) -> io::Result<()> {
-    let mut header = [0; HEADER];
-    let got = fill(&mut *source, &mut header)?;
-    if got < HEADER {
-        out.problems().add(ProblemKind::BrokenOff, None, || "the event log ends inside its header".into());
-        return Ok(());
-    }
     let settings = settings();
-    let mut number: u64 = 0;
-    // Chunks that the header says are there; only used to notice that some are missing.
-    let declared = u64::from(u16::from_le_bytes([header[42], header[43]]));
+    let mut number = numbers.start;
     data.resize(CHUNK, 0);
-    loop {
-        let got = fill(&mut *source, data)?;
+    while number < numbers.end {
+        let got = fill(source, data)?;
         if got == 0 {
             break;
         }
@@ -106,7 +145,7 @@ fn chunks(
         }
         number += 1;
     }
-    if number < declared && declared < u64::from(u16::MAX) {
+    if numbers.end == u64::MAX && number < declared && declared < u64::from(u16::MAX) {
         out.problems().add(ProblemKind::BrokenOff, Some(Place::Chunk(number)), || {
             format!("the event log ends after {number} of its {declared} chunks")
         });
