@@ -217,7 +217,8 @@ impl Member {
         hub.own = None;
         let place = crate::out::place(&hub, target, catalog);
         let original = hub_relation(&hub);
-        let what = Detection { rel: &original, meta: c.meta };
+        // What each rule would show is no matter.
+        let what = Detection { rel: &original, meta: &Meta::default() };
         let mut filter = crate::out::convert(hub, &what, target, catalog, options, prove)?;
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         let (mut time, mut table) = (Name::from("TimeGenerated"), Name::from(""));

@@ -3,6 +3,7 @@
 mod event;
 mod kql;
 mod shape;
+mod shown;
 mod sigma;
 mod sql;
 mod sumo;
@@ -138,9 +139,26 @@ pub(crate) fn convert(
     });
     // In its own vocabulary a detection stays what it is.
     let losses_of_hub = own.is_none();
+    let shown = shown::Shown::of(&hub, detection, catalog);
+    let shown = shown.map(|s| {
+        let place = match own {
+            Some((flat, _)) => Ok(Place { flat: flat.clone(), extracted: false }),
+            None => place(&hub, target, catalog),
+        };
+        (s, place)
+    });
+    let mut meta = detection.meta.clone();
+    if let (Some((s, _)), true) = (&shown, meta.fields.is_empty()) {
+        let text = |f: String| tercel_sigma::ast::Text::new(f, Span::default().into());
+        meta.fields = s.fields().into_iter().map(text).collect();
+    }
+    let detection = &Detection { rel: detection.rel, meta: &meta };
     let made = match (own, crate::logic::as_bool(&hub.predicate)) {
         (Some((flat, predicate)), _) => {
             let mut flat = flat.clone();
+            if let Some(bare) = flat.base.strip_suffix("()") {
+                flat.base = bare.into();
+            }
             flat.conditions.clear();
             flat.columns.clear();
             flat.projected = false;
@@ -204,6 +222,11 @@ pub(crate) fn convert(
                 true => rel,
                 false => rel.filter(Expr::and(made.taken.clone(), Span::default()), Span::default()),
             };
+            let mut text = made.text;
+            if let Some((s, Ok(place))) = &shown {
+                let own = !losses_of_hub;
+                text = s.apply(text, target, place, own, options, catalog, &mut losses);
+            }
             let pair = made.pair.map(|(a, b)| (granted(a), granted(b)));
             let (fidelity, reason) = match &pair {
                 None => (Fidelity::Unproved, Some("the two have no table in common".to_string())),
@@ -223,7 +246,7 @@ pub(crate) fn convert(
                 }
             };
             Ok(Conversion {
-                text: made.text,
+                text,
                 fidelity,
                 losses,
                 assumptions: assumptions.into_iter().map(str::to_string).collect(),

@@ -10,7 +10,7 @@ mod layout;
 mod print;
 mod read;
 
-pub(crate) use layout::clause;
+pub(crate) use layout::{clause, list};
 pub(crate) use print::Printer;
 pub(crate) use read::read;
 

@@ -104,7 +104,12 @@ pub(super) fn of(search: &str) -> Result<Expression, String> {
     }
     let mut rest = Vec::new();
     for s in query.stages {
-        let Operator::Where(e) = s.op else { return Err("the search is more than conditions".into()) };
+        let e = match s.op {
+            Operator::Where(e) => e,
+            // A record is shown whole.
+            Operator::Fields { .. } => continue,
+            _ => return Err("the search is more than conditions".into()),
+        };
         kinds |= mentions_kind(&e, 0);
         let e = w.walk(e, 0)?;
         let printed = tercel_sumo::print_expr(&e);

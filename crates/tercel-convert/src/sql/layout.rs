@@ -49,7 +49,7 @@ impl Doc {
                     .map(|i| match i {
                         Doc::Or(inner) if all && inner.len() > 1 => bracketed(i, indent),
                         Doc::And(inner) if !all && inner.len() > 1 => bracketed(i, indent),
-                        _ => i.broken(indent + 4, indent + word.len()),
+                        _ => i.broken(indent, indent + word.len()),
                     })
                     .collect();
                 parts.join(&format!("{margin}{word}"))

@@ -86,7 +86,14 @@ impl Printer {
                 Doc::And(items.iter().map(|i| self.nested(i, &known, d)).collect::<Result<_, _>>()?)
             }
             ExprKind::Or(items) => {
-                Doc::Or(items.iter().map(|i| self.nested(i, known, d)).collect::<Result<_, _>>()?)
+                let mut any = Vec::with_capacity(items.len());
+                for i in items {
+                    match self.nested(i, known, d)? {
+                        Doc::Or(inner) => any.extend(inner),
+                        doc => any.push(doc),
+                    }
+                }
+                Doc::Or(any)
             }
             ExprKind::Not(inner) => self.negation(inner, known, d)?,
             _ => self.test(e, d)?.yes,

@@ -4,8 +4,9 @@
 //! is how SQL differs from the intermediate representation, whose functions of text take a null for "".
 
 use super::Dialect;
-use std::collections::BTreeMap;
-use tercel_ir::{Expr, Name, Rel, Schema, Span, Type, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use tercel_ir::function::Context;
+use tercel_ir::{Expr, Rel, Schema, Span, Type, Value};
 
 const MAX_DEPTH: usize = 200;
 
@@ -19,19 +20,7 @@ pub(crate) fn read(
     let tokens = tokens(text, dialect)?;
     let mut r = Reader { tokens, at: 0, schema: &scan.schema, ranges, dialect };
     r.keyword("SELECT").then_some(())?;
-    let mut shown: Option<Vec<(Name, Expr)>> = None;
-    if !r.symbol("*") {
-        let mut list = Vec::new();
-        loop {
-            let v = r.expression(0)?;
-            let name = if r.keyword("AS") { r.identifier()? } else { v.e.as_column()?.to_string() };
-            list.push((Name::from(name), v.value()));
-            if !r.symbol(",") {
-                break;
-            }
-        }
-        shown = Some(list);
-    }
+    r.symbol("*").then_some(())?;
     r.keyword("FROM").then_some(())?;
     r.identifier()?;
     let mut rel = scan.clone();
@@ -40,38 +29,73 @@ pub(crate) fn read(
         let c = crate::logic::two_valued(&c, true).ok()?;
         rel = rel.filter(without_implied(&c), at());
     }
-    if let Some(s) = shown {
-        rel = rel.project(s, at());
-    }
     (r.at == r.tokens.len()).then_some(rel)
 }
 
-/// A condition in two-valued form, without what a range of addresses says by itself: that it is an address.
+/// A condition in two-valued form, without what its tests say by themselves: a range of addresses that it is an
+/// address, a test that is false of a null that it is none.
 fn without_implied(e: &Expr) -> Expr {
     use tercel_ir::ExprKind::{And, Call, Not, Or};
     let (items, all) = match &e.kind {
         And(items) => (items, true),
         Or(items) => (items, false),
-        Not(inner) => return Expr::not(without_implied(inner), at()),
+        Not(inner) => return crate::logic::negate(without_implied(inner)),
         _ => return e.clone(),
     };
     let items: Vec<Expr> = items.iter().map(without_implied).collect();
+    let items = if all { items } else { without_opposites(items) };
     // In a conjunction as it stands, in a disjunction negated.
-    let test = |e: &Expr, name: &str| {
-        let e = match (&e.kind, all) {
-            (Not(inner), false) => inner,
-            (_, true) => e,
-            _ => return None,
-        };
-        match &e.kind {
-            Call(f, args) if f.name == name => args.first().map(crate::logic::key),
+    let said = |e: &Expr| match (&e.kind, all) {
+        (Call(f, args), true) => Some((*f, args.clone())),
+        (Not(inner), false) => match &inner.kind {
+            Call(f, args) => Some((*f, args.clone())),
             _ => None,
-        }
+        },
+        _ => None,
     };
-    let ranged: Vec<String> = items.iter().filter_map(|i| test(i, "ip_in_cidr")).collect();
-    let kept = items.into_iter().filter(|i| test(i, "is_valid_ip").is_none_or(|x| !ranged.contains(&x)));
+    let (mut there, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    for (f, args) in items.iter().filter_map(said) {
+        let Some((x, rest)) = args.split_first() else { continue };
+        if f.name == "ip_in_cidr" {
+            addresses.insert(crate::logic::key(x));
+        }
+        let mut given = vec![Value::Null];
+        given.extend(rest.iter().filter_map(Expr::as_literal).cloned());
+        let whole = given.len() == args.len() && !matches!(f.name, "isnull" | "isnotnull" | "is_valid_ip");
+        if whole && (f.eval)(&given, &Context::default()) == Value::Bool(false) {
+            there.insert(crate::logic::key(x));
+        }
+    }
+    let kept = items.into_iter().filter(|i| {
+        // Null tests have names for both of their senses.
+        let null = match &i.kind {
+            Call(f, args) if f.name == if all { "isnotnull" } else { "isnull" } => args.first(),
+            _ => None,
+        };
+        let address = said(i).filter(|(f, _)| f.name == "is_valid_ip").and_then(|(_, a)| a.first().cloned());
+        !null.is_some_and(|x| there.contains(&crate::logic::key(x)))
+            && !address.is_some_and(|x| addresses.contains(&crate::logic::key(&x)))
+    });
     let kept: Vec<Expr> = kept.collect();
     if all { Expr::and(kept, at()) } else { Expr::or(kept, at()) }
+}
+
+/// Alternatives, each without the opposite of another one: `a or (not a and b)` is `a or b`.
+fn without_opposites(items: Vec<Expr>) -> Vec<Expr> {
+    use tercel_ir::ExprKind::And;
+    let opposites: BTreeSet<String> = items
+        .iter()
+        .filter(|i| !matches!(i.kind, And(_)))
+        .map(|i| crate::logic::key(&crate::logic::negate(i.clone())))
+        .collect();
+    let items = items.into_iter().map(|i| match i.kind {
+        And(inner) => {
+            let kept = inner.into_iter().filter(|x| !opposites.contains(&crate::logic::key(x)));
+            Expr::and(kept.collect(), at())
+        }
+        _ => i,
+    });
+    items.collect()
 }
 
 fn at() -> Span {
@@ -167,14 +191,6 @@ impl V {
             None => self.e,
         }
     }
-    fn value(self) -> Expr {
-        match self.null {
-            // A column is null by itself.
-            Some(_) if self.e.as_column().is_some() => self.e,
-            Some(n) => Expr::iff(n, Expr::null(self.e.ty, at()), self.e, at()),
-            None => self.e,
-        }
-    }
 }
 
 fn any(items: impl IntoIterator<Item = Option<Expr>>) -> Option<Expr> {
@@ -191,17 +207,39 @@ fn call(name: &str, args: Vec<Expr>) -> Option<Expr> {
     Expr::call(tercel_ir::function::by_name(name)?, args, at()).ok()
 }
 
-/// Both in lower case are one without regard to case.
-fn compared(op: &str, a: Expr, b: Expr) -> Option<Expr> {
-    use tercel_ir::ExprKind::Call;
-    if let (Call(f, x), Call(g, y), "eq" | "ne") = (&a.kind, &b.kind, op)
-        && f.name == "tolower"
-        && g.name == "tolower"
-    {
-        let same = call("eq_ci", vec![x.first()?.clone(), y.first()?.clone()])?;
-        return Some(if op == "eq" { same } else { Expr::not(same, at()) });
+/// What stands in `lower(…)`.
+fn in_lower(e: &Expr) -> Option<&Expr> {
+    match &e.kind {
+        tercel_ir::ExprKind::Call(f, args) if f.name == "tolower" => args.first(),
+        _ => None,
     }
-    call(op, vec![a, b])
+}
+
+/// A text that is in lower case already.
+fn lower_text(e: &Expr) -> bool {
+    matches!(e.as_literal(), Some(Value::Str(s)) if tercel_ir::function::fold(s) == *s)
+}
+
+/// What is compared in lower case is compared without regard to case.
+fn compared(op: &str, a: Expr, b: Expr) -> Option<Expr> {
+    let both = match (in_lower(&a), in_lower(&b)) {
+        (Some(x), Some(y)) => Some((x.clone(), y.clone())),
+        (Some(x), None) if lower_text(&b) => Some((x.clone(), b.clone())),
+        _ => None,
+    };
+    match (both, op) {
+        (Some((x, y)), "eq") => call("eq_ci", vec![x, y]),
+        (Some((x, y)), "ne") => Some(Expr::not(call("eq_ci", vec![x, y])?, at())),
+        _ => call(op, vec![a, b]),
+    }
+}
+
+/// The same for a search in a text.
+fn searched(name: &str, of: Expr, part: Expr) -> Option<Expr> {
+    match in_lower(&of) {
+        Some(x) if lower_text(&part) => call(name.trim_end_matches("_cs"), vec![x.clone(), part]),
+        _ => call(name, vec![of, part]),
+    }
 }
 
 fn text(s: impl Into<String>) -> Expr {
@@ -308,7 +346,15 @@ impl Reader<'_> {
                 }
             }
             self.expect(")")?;
-            V { e: call("in", args)?, null: left.null }
+            let inner = in_lower(&args[0]).filter(|_| args[1..].iter().all(lower_text)).cloned();
+            let e = match inner {
+                Some(x) => {
+                    args[0] = x;
+                    call("in_ci", args)?
+                }
+                None => call("in", args)?,
+            };
+            V { e, null: left.null }
         } else if self.is("LIKE") || self.is("ILIKE") {
             let ci = self.keyword("ILIKE");
             if !ci {
@@ -320,8 +366,7 @@ impl Reader<'_> {
             }
             let pattern = self.string()?;
             let escape = if self.keyword("ESCAPE") { self.string()?.chars().next() } else { None };
-            let name = if ci { "matches_glob_ci" } else { "matches_glob" };
-            V { e: call(name, vec![left.e, text(glob(&pattern, escape)?)])?, null: left.null }
+            V { e: like(left.e, &pattern, escape, ci)?, null: left.null }
         } else if self.keyword("RLIKE") {
             let pattern = self.string()?;
             self.matched(left, pattern)?
@@ -520,9 +565,15 @@ fn apply(name: &str, mut args: Vec<V>, r: &Reader) -> Option<V> {
         "tostring" => "tostring",
         "concat" => "strcat",
         "replace" | "replaceall" => "replace_string",
-        "starts_with" | "startswith" => "startswith_cs",
-        "ends_with" | "endswith" => "endswith_cs",
-        "contains" => "contains_cs",
+        "starts_with" | "startswith" | "ends_with" | "endswith" | "contains" => {
+            let name = match name {
+                "contains" => "contains_cs",
+                n if n.starts_with('s') => "startswith_cs",
+                _ => "endswith_cs",
+            };
+            let [v, part] = <[V; 2]>::try_from(args).ok()?;
+            return Some(V { e: searched(name, v.e, part.e)?, null: any([v.null, part.null]) });
+        }
         "isipaddressinrange" => "ip_in_cidr",
         "isipv4string" => "is_valid_ipv4",
         // Said only beside a test for a range, which decides.
@@ -530,7 +581,7 @@ fn apply(name: &str, mut args: Vec<V>, r: &Reader) -> Option<V> {
         // ClickHouse counts from one, and gives nought for what is not there.
         "position" => {
             let [v, part] = <[V; 2]>::try_from(args).ok()?;
-            let found = call("contains_cs", vec![v.e, part.e])?;
+            let found = searched("contains_cs", v.e, part.e)?;
             let (one, nought) = (Value::Long(1), Value::Long(0));
             let e = Expr::iff(found, Expr::literal(one, at()), Expr::literal(nought, at()), at());
             return Some(V { e, null: v.null });
@@ -575,24 +626,42 @@ fn native(pattern: &str, dialect: Dialect) -> String {
     }
 }
 
-/// A pattern of `LIKE` as a glob.
-fn glob(pattern: &str, escape: Option<char>) -> Option<String> {
-    let mut out = String::new();
+/// A test by a pattern of `LIKE`: of the beginning, the end or a part of a text, or by a glob.
+fn like(of: Expr, pattern: &str, escape: Option<char>, ci: bool) -> Option<Expr> {
+    let mut parts: Vec<(char, bool)> = Vec::new();
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
-        let (c, special) = match c {
+        parts.push(match c {
             c if Some(c) == escape => (chars.next()?, false),
             c => (c, matches!(c, '%' | '_')),
+        });
+    }
+    let any = ('%', true);
+    let (start, end) = (parts.first() == Some(&any), parts.last() == Some(&any) && parts.len() > 1);
+    let inner = &parts[usize::from(start)..parts.len() - usize::from(end)];
+    if (start || end) && !inner.is_empty() && inner.iter().all(|p| !p.1) {
+        let needle: String = inner.iter().map(|p| p.0).collect();
+        let name = match (start, end) {
+            (true, true) => "contains",
+            (true, false) => "endswith",
+            _ => "startswith",
         };
-        match (c, special) {
-            ('%', true) => out.push('*'),
-            ('_', true) => out.push('?'),
-            ('*' | '?' | '\\', _) => {
-                out.push('\\');
-                out.push(c);
+        let caseless = needle.chars().all(|c| c.to_lowercase().eq([c]) && c.to_uppercase().eq([c]));
+        let name = if ci || caseless { name.to_string() } else { format!("{name}_cs") };
+        return call(&name, vec![of, text(needle)]);
+    }
+    let mut glob = String::new();
+    for p in parts {
+        match p {
+            ('%', true) => glob.push('*'),
+            ('_', true) => glob.push('?'),
+            (c, _) => {
+                if matches!(c, '*' | '?' | '\\') {
+                    glob.push('\\');
+                }
+                glob.push(c);
             }
-            (c, _) => out.push(c),
         }
     }
-    Some(out)
+    call(if ci { "matches_glob_ci" } else { "matches_glob" }, vec![of, text(glob)])
 }

@@ -6,9 +6,12 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Cell, Column, Format};
 use crate::world;
 use std::io::Write;
-use tercel_catalog::{Detection, Role};
-use tercel_convert::{Conversion, Effect, Fidelity, Language, Options, Prover, Target, Vocabulary};
-use tercel_ir::Type;
+use tercel_catalog::{Detection, Plan, Role};
+use tercel_convert::{
+    Conversion, Correlation, Effect, Fidelity, Language, Options, Prover, Target, Vocabulary,
+    convert_correlation,
+};
+use tercel_ir::{Type, correlation};
 use tercel_schema::{SchemaCatalog, Schemas};
 
 pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
@@ -32,12 +35,18 @@ pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
         false => Some(run.target()?.rows(columns())?),
     };
     let (mut gate, mut unread, mut written) = (false, false, 0);
-    for d in &mut rules.loaded.detections {
+    rules.loaded.detections.iter_mut().for_each(|d| d.compile(&catalog, options.clone()));
+    let all = &rules.loaded.detections;
+    let work = Work { all, to, catalog: &catalog, options: &choices, prover: &prover };
+    for (at, d) in all.iter().enumerate() {
         if d.role() == Role::Filter {
             continue;
         }
-        d.compile(&catalog, options.clone());
-        let c = match converted(d, to, &catalog, &choices, &prover) {
+        if !d.reported {
+            run.talk.say(format!("{}: only there for a correlation, and part of its conversion", d.title));
+            continue;
+        }
+        let c = match work.converted(at) {
             Ok(c) => c,
             Err(why) => {
                 run.talk.error(&format!("cannot convert `{}` ({}): {why}", d.title, d.path));
@@ -93,22 +102,56 @@ fn target(args: &Convert) -> Result<Target, Failure> {
     Ok(Target { language, vocabulary })
 }
 
-fn converted(
-    d: &Detection,
+struct Work<'w> {
+    all: &'w [Detection],
     to: Target,
-    catalog: &SchemaCatalog,
-    options: &Options,
-    prover: &Prover,
-) -> Result<Conversion, String> {
-    if d.correlation.is_some() || d.role() == Role::Correlation {
-        return Err("correlations are not converted yet".into());
+    catalog: &'w SchemaCatalog,
+    options: &'w Options,
+    prover: &'w Prover,
+}
+
+impl Work<'_> {
+    fn converted(&self, at: usize) -> Result<Conversion, String> {
+        let d = &self.all[at];
+        if let Some(plan) = &d.correlation {
+            return self.correlation(d, at, plan);
+        }
+        if d.role() == Role::Correlation {
+            return Err(why_not(d));
+        }
+        let meta = d.sigma_meta();
+        let what = tercel_convert::Detection { rel: d.rel.as_ref().ok_or_else(|| why_not(d))?, meta: &meta };
+        let done = tercel_convert::convert(&what, self.to, self.catalog, self.options, self.prover);
+        done.map_err(|e| e.message)
     }
-    let Some(rel) = &d.rel else {
-        return Err(d.first_error().map_or_else(|| "it does not compile".into(), |e| e.message.clone()));
-    };
-    let meta = d.sigma_meta();
-    let what = tercel_convert::Detection { rel, meta: &meta };
-    tercel_convert::convert(&what, to, catalog, options, prover).map_err(|e| e.message)
+
+    fn correlation(&self, d: &Detection, at: usize, plan: &Plan) -> Result<Conversion, String> {
+        let mut members = Vec::with_capacity(plan.rules.len());
+        for r in &plan.rules {
+            let i = match r.target {
+                correlation::Target::Own => at,
+                correlation::Target::Rule(i) => i,
+            };
+            let m = self.all.get(i).ok_or_else(|| format!("`{}` is not there", r.name))?;
+            if i != at && m.correlation.is_some() {
+                return Err(format!(
+                    "`{}` is a correlation itself, and those are not nested in queries",
+                    r.name
+                ));
+            }
+            members.push((m.rel.as_ref().ok_or_else(|| why_not(m))?, m.sigma_meta()));
+        }
+        let rules: Vec<tercel_convert::Detection<'_>> =
+            members.iter().map(|(rel, meta)| tercel_convert::Detection { rel, meta }).collect();
+        let meta = d.sigma_meta();
+        let what = Correlation { plan, meta: &meta, rules: &rules };
+        let done = convert_correlation(&what, self.to, self.catalog, self.options, self.prover);
+        done.map_err(|e| e.message)
+    }
+}
+
+fn why_not(d: &Detection) -> String {
+    d.first_error().map_or_else(|| "it does not compile".into(), |e| e.message.clone())
 }
 
 fn word(f: Fidelity) -> &'static str {
