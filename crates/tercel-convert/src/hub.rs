@@ -36,15 +36,19 @@ impl Hub {
     pub fn from(detection: &Detection<'_>, catalog: &SchemaCatalog) -> Result<Hub, Diagnostic> {
         let flat = flatten(detection.rel, None)?;
         let all = Expr::and(flat.conditions.clone(), detection.rel.span);
-        let predicate = two_valued(&all, true)?;
+        let whole = two_valued(&all, true)?;
+        let timeless = without_time_range(flat.conditions.clone());
+        let ranged = timeless.len() < conjuncts(flat.conditions.clone()).len();
+        let predicate = two_valued(&Expr::and(timeless, detection.rel.span), true)?;
         let notes = flat.notes.clone();
+        let losses: Vec<Loss> = ranged.then(time_range).into_iter().collect();
         if let Some(source) = catalog.source_of(&flat.base) {
             let rel = relation(catalog, &flat.base)?;
             return Ok(Hub {
                 source: source.clone(),
                 rel,
                 predicate,
-                losses: Vec::new(),
+                losses,
                 notes,
                 assumptions: BTreeSet::new(),
                 taken: Vec::new(),
@@ -62,13 +66,14 @@ impl Hub {
         });
         let mut through = match through {
             Ok(t) => t,
-            Err(d) => return Hub::own_table(&flat, predicate, catalog, notes).ok_or(d),
+            Err(d) => return Hub::own_table(&flat, predicate, whole, catalog, notes, losses).ok_or(d),
         };
         // Sigma's log sources are Windows' here.
         through.conditions.push(provider());
         let beyond = add_renamed(&mut through, &flat.base, catalog);
-        let own = Some((flat, predicate.clone()));
+        let own = Some((flat, whole));
         let mut t = Translation::new(&through, "Sysmon", true);
+        t.losses = losses;
         let predicate = t.translate(&predicate)?;
         let Translation { losses, rewriter, .. } = t;
         let said = key(&provider());
@@ -103,7 +108,14 @@ impl Hub {
     }
 
     /// A table that is a log source by itself, such as `SecurityEvent`.
-    fn own_table(flat: &Flat, predicate: Expr, catalog: &SchemaCatalog, notes: Vec<String>) -> Option<Hub> {
+    fn own_table(
+        flat: &Flat,
+        predicate: Expr,
+        whole: Expr,
+        catalog: &SchemaCatalog,
+        notes: Vec<String>,
+        losses: Vec<Loss>,
+    ) -> Option<Hub> {
         let service = match &*flat.base {
             "SecurityEvent" => "security",
             _ => return None,
@@ -119,15 +131,47 @@ impl Hub {
         Some(Hub {
             source,
             rel,
-            predicate: predicate.clone(),
-            losses: Vec::new(),
+            predicate,
+            losses,
             notes,
             assumptions: BTreeSet::new(),
             taken: Vec::new(),
             beyond: false,
-            own: Some((flat.clone(), predicate)),
+            own: Some((flat.clone(), whole)),
         })
     }
+}
+
+fn time_range() -> Loss {
+    Loss {
+        what: "the time range".into(),
+        why: "the target has its own place to choose one".into(),
+        effect: Effect::None,
+    }
+}
+
+fn conjuncts(all: Vec<Expr>) -> Vec<Expr> {
+    all.into_iter()
+        .flat_map(|e| match e.kind {
+            ExprKind::And(items) => conjuncts(items),
+            _ => vec![e],
+        })
+        .collect()
+}
+
+/// The conditions without those that say how far back from now is looked.
+pub(crate) fn without_time_range(all: Vec<Expr>) -> Vec<Expr> {
+    fn now(e: &Expr) -> bool {
+        call(e).is_some_and(|c| c.0 == "now") || e.children().into_iter().any(now)
+    }
+    fn times(e: &Expr) -> bool {
+        match &e.kind {
+            ExprKind::Column(_) => e.ty == Type::DateTime,
+            _ => e.children().into_iter().all(times),
+        }
+    }
+    let compared = |e: &Expr| matches!(call(e), Some(("lt" | "le" | "gt" | "ge", _)));
+    conjuncts(all).into_iter().filter(|e| !(compared(e) && now(e) && times(e))).collect()
 }
 
 /// Sysmon for Windows, as opposed to the one for Linux.

@@ -18,6 +18,7 @@ pub struct Prover {
 /// Letters beyond ASCII that some functions take for an ASCII letter in another case, and others do not.
 const LETTERS: [&str; 3] = ["\u{130}", "\u{17f}", "\u{212a}"];
 const NO_LETTERS: &str = "texts hold none of the letters İ, ſ and K (Kelvin), of which languages differ in what their other case is";
+const ASCII: &str = "texts hold ASCII only: beyond it languages differ in what a letter is";
 const ADDRESSES: &str = "a column of addresses holds an address, or nothing";
 
 impl Prove for Prover {
@@ -27,12 +28,15 @@ impl Prove for Prover {
             return Answer { relation: Relation::Equal, reason: found.reason, assumptions: Vec::new() };
         }
         // Languages differ in which characters beyond ASCII are letters, and how they fold.
-        if only_letters(&found)
-            && let (Some(a), Some(b)) = (without_letters(conversion), without_letters(original))
-        {
-            let again = tercel_verify::differences(&a, &b, &self.budget);
-            if !only_letters(&again) {
-                return Answer { assumptions: vec![NO_LETTERS], ..told(again) };
+        if only_letters(&found) {
+            for (granted, what) in [(Granted::NoLetters, NO_LETTERS), (Granted::Ascii, ASCII)] {
+                let (Some(a), Some(b)) = (within(conversion, granted), within(original, granted)) else {
+                    break;
+                };
+                let again = tercel_verify::differences(&a, &b, &self.budget);
+                if !only_letters(&again) {
+                    return Answer { assumptions: vec![what], ..told(again) };
+                }
             }
         }
         told(found)
@@ -71,20 +75,34 @@ fn told(found: Comparison) -> Answer {
     Answer { relation, reason, assumptions: Vec::new() }
 }
 
-/// The filter for events whose texts hold none of the letters.
-fn without_letters(rel: &Rel) -> Option<Rel> {
+/// What is granted of all texts.
+#[derive(Clone, Copy)]
+enum Granted {
+    NoLetters,
+    Ascii,
+}
+
+/// The filter for events of which it is granted.
+fn within(rel: &Rel, granted: Granted) -> Option<Rel> {
     let flat = flatten(rel, None).ok()?;
     let mut columns = Vec::new();
     flat.conditions.iter().for_each(|c| text_columns(c, &mut columns));
     let names: BTreeSet<Name> = columns.into_iter().collect();
     let at = Span::default();
-    let none = names.into_iter().flat_map(|n| {
-        LETTERS.map(|l| {
-            let has = vec![Expr::column(n.clone(), Type::String, at), Expr::literal(Value::str(l), at)];
-            Expr::not(Expr::known("contains_cs", has, at), at)
+    let test = |name: &str, n: &Name, s: &str| {
+        Expr::known(
+            name,
+            vec![Expr::column(n.clone(), Type::String, at), Expr::literal(Value::str(s), at)],
+            at,
+        )
+    };
+    let mut all: Vec<Expr> = names
+        .iter()
+        .flat_map(|n| match granted {
+            Granted::NoLetters => LETTERS.map(|l| Expr::not(test("contains_cs", n, l), at)).to_vec(),
+            Granted::Ascii => vec![test("matches_regex", n, r"^[\x00-\x7F]*$")],
         })
-    });
-    let mut all: Vec<Expr> = none.collect();
+        .collect();
     all.extend(flat.conditions);
     Some(crate::bridge::scan(&flat.base, flat.schema).filter(Expr::and(all, at), at))
 }
@@ -265,8 +283,8 @@ fn plainly(e: &Expr, globs: &BTreeMap<String, String>, letters: &mut bool) -> Ex
     {
         match call(subject) {
             Some(("tolower", [inner])) if inner.ty == Type::String => {
-                if let Some(new) = of_lower(name, inner, s, globs, e.span) {
-                    *letters = true;
+                if let Some((new, granted)) = of_lower(name, inner, s, globs, e.span) {
+                    *letters |= granted;
                     return new;
                 }
             }
@@ -300,30 +318,41 @@ fn upper_peeled(e: &Expr) -> Expr {
     out
 }
 
-/// A test of the lower case of a text as one of the text, where `İ` could tell them apart: as it becomes `i` and a
-/// dot above, that is where a match ends in `i`, and in patterns.
-fn of_lower(name: &str, x: &Expr, needle: &str, globs: &BTreeMap<String, String>, at: Span) -> Option<Expr> {
+/// A test of the lower case of a text as one of the text, and whether `İ` could tell the two apart: as it becomes
+/// `i` and a dot above, that is where a match ends in `i`, and in patterns.
+fn of_lower(
+    name: &str,
+    x: &Expr,
+    needle: &str,
+    globs: &BTreeMap<String, String>,
+    at: Span,
+) -> Option<(Expr, bool)> {
     let lower = |s: &str| s.is_ascii() && !s.bytes().any(|b| b.is_ascii_uppercase());
     let test = |name: &str, s: &str| Expr::known(name, vec![x.clone(), Expr::literal(Value::str(s), at)], at);
     match name {
         "contains" | "contains_cs" if lower(needle) && needle.ends_with('i') => {
-            Some(test("contains", needle))
+            Some((test("contains", needle), true))
         }
         "startswith" | "startswith_cs" if lower(needle) && needle.ends_with('i') => {
-            Some(test("startswith", needle))
+            Some((test("startswith", needle), true))
         }
-        "matches_glob" if lower(needle) => Some(test("matches_glob_ci", needle)),
+        "matches_glob" if lower(needle) => Some((test("matches_glob_ci", needle), true)),
         "matches_regex" => {
             if let Some(glob) = globs.get(needle) {
-                return Some(test("matches_glob_ci", glob));
+                return Some((test("matches_glob_ci", glob), true));
             }
             let (start, end, texts) = alternatives(needle)?;
-            let any = texts.iter().any(|t| t.ends_with('i'));
-            if end || !any || texts.iter().any(|t| t.bytes().any(|b| b.is_ascii_uppercase())) {
+            if texts.iter().any(|t| !lower(t) || t.is_empty()) {
                 return None;
             }
-            let name = if start { "startswith" } else { "contains" };
-            Some(Expr::or(texts.iter().map(|t| test(name, t)).collect(), at))
+            let name = match (start, end) {
+                (true, true) => "eq_ci",
+                (true, false) => "startswith",
+                (false, true) => "endswith",
+                (false, false) => "contains",
+            };
+            let letters = !end && texts.iter().any(|t| t.ends_with('i'));
+            Some((Expr::or(texts.iter().map(|t| test(name, t)).collect(), at), letters))
         }
         _ => None,
     }
@@ -371,12 +400,31 @@ fn regards_case(e: &Expr, paths: &BTreeMap<Name, Name>) -> bool {
     here || e.children().into_iter().any(|c| regards_case(c, paths))
 }
 
+/// A text that a last part of a path can be.
+fn whole_name(e: &Expr) -> Option<&str> {
+    match e.as_literal()? {
+        Value::Str(s) if !s.is_empty() && !s.contains(['\\', '/']) => Some(s),
+        _ => None,
+    }
+}
+
 fn replaced(e: &Expr, paths: &BTreeMap<Name, Name>, names: &BTreeMap<&Name, &Name>) -> Expr {
     if let Some((f, n)) = joined_path(e)
         && let (Some(f), Some(n)) = (f.as_column(), n.as_column())
         && paths.get(f) == Some(n)
     {
         return Expr::column(f.clone(), e.ty, e.span);
+    }
+    // Granted is that a path has a backslash and no slash: its last part is what stands after one.
+    if let Some(("eq_ci" | "in_ci", [x, texts @ ..])) = call(e)
+        && let Some(f) = x.as_column().and_then(|n| names.get(n))
+        && let Some(texts) = texts.iter().map(whole_name).collect::<Option<Vec<_>>>()
+    {
+        let each = texts.into_iter().map(|t| {
+            let t = Expr::literal(Value::Str(format!("\\{t}")), e.span);
+            Expr::known("endswith", vec![Expr::column((*f).clone(), x.ty, x.span), t], e.span)
+        });
+        return Expr::or(each.collect(), e.span);
     }
     if let Some(f) = e.as_column().and_then(|n| names.get(n)) {
         return Expr::known("basename", vec![Expr::column((*f).clone(), e.ty, e.span)], e.span);

@@ -181,6 +181,17 @@ impl Rewriter {
                     return Some(new);
                 }
             }
+            "has_all" | "has_any" if !simple(first) => {
+                let each = args[1..].iter().map(|a| Expr::known("has", vec![first.clone(), a.clone()], span));
+                if args[1..].iter().all(|a| matches!(a.as_literal(), Some(Value::Str(_)))) {
+                    let all = name == "has_all";
+                    return Some(if all {
+                        Expr::and(each.collect(), span)
+                    } else {
+                        Expr::or(each.collect(), span)
+                    });
+                }
+            }
             "eq" | "eq_ci" => {
                 if let Some(new) = self.number_as_text(first, &args[1], span) {
                     return Some(new);
@@ -280,6 +291,16 @@ impl Rewriter {
             return Some(Expr::known(name, vec![folder.clone()], span));
         }
         match (call(of), &of.kind) {
+            // A path that ends in a separator has an empty last part.
+            (Some(("basename", [path])), _) => {
+                let mut any = vec![Expr::known("isempty", vec![path.clone()], span)];
+                any.extend(["\\", "/"].map(|s| {
+                    let s = Expr::literal(Value::str(s), span);
+                    Expr::known("endswith", vec![path.clone(), s], span)
+                }));
+                let empty = Expr::or(any, span);
+                Some(if positive { empty } else { crate::logic::negate(empty) })
+            }
             (Some(("strcat", parts)), _) => {
                 if parts.iter().any(|p| matches!(p.as_literal(), Some(Value::Str(s)) if !s.is_empty())) {
                     return Some(Expr::boolean(!positive, span));
@@ -345,6 +366,12 @@ impl Rewriter {
     fn take(&mut self, text: &'static str, e: Expr) {
         self.assumptions.insert(text);
         self.taken.insert(crate::logic::key(&e), e);
+    }
+
+    /// That a column of whole paths and one of their last parts agree.
+    pub fn agreeing(&mut self, folder: &str, name: &str) {
+        let column = |n: &str| Expr::column(n, Type::String, Span::default());
+        self.assume_path(&column(folder), &column(name));
     }
 
     fn assume_path(&mut self, folder: &Expr, name: &Expr) {
@@ -456,6 +483,14 @@ impl Rewriter {
                 Some(t.on("endswith", path, &format!("\\{}", t.needle)))
             }
             "endswith" => Some(t.on("endswith", path, t.needle)),
+            "has" | "hasprefix" | "hassuffix" => {
+                let edge = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+                let before = t.kind() != "hassuffix" && edge(t.needle.chars().next());
+                let after = t.kind() != "hasprefix" && edge(t.needle.chars().next_back());
+                let before = if before { r"(?:^|[^\p{L}\p{N}])" } else { "" };
+                let after = if after { r"(?:[^\p{L}\p{N}\\/][^\\/]*)?$" } else { r"[^\\/]*$" };
+                regex(format!("{before}{escaped}{after}"))
+            }
             "startswith" => regex(format!(r"(?:^|[\\/]){escaped}[^\\/]*$")),
             "contains" => regex(format!(r"{escaped}[^\\/]*$")),
             _ => None,

@@ -3,9 +3,10 @@
 use super::shape::{at, gathered, sayable};
 use super::{Made, Refused};
 use crate::asks::{Detection, Options};
-use crate::flat::flatten;
-use crate::hub::{Hub, SYSMON};
-use tercel_ir::{Expr, Rel, RelKind};
+use crate::flat::{Flat, flatten};
+use crate::hub::{Hub, SYSMON, without_time_range};
+use crate::rewrite::{Rewriter, call};
+use tercel_ir::{Expr, ExprKind, Rel, RelKind};
 use tercel_schema::SchemaCatalog;
 use tercel_sigma::ast::{Document, Meta, Related};
 use tercel_sigma::raise::{file, log_source, spanned_at, text};
@@ -17,7 +18,7 @@ pub(super) fn make(
     _: &Options,
 ) -> Result<Made, Refused> {
     let mut losses = Vec::new();
-    let predicate = gathered(&hub.predicate);
+    let predicate = gathered(&each_of_all(&hub.predicate));
     let say = |e: &Expr| tercel_sigma::raise::detection(e).map(|_| ());
     let predicate = sayable(&predicate, &say, &mut losses)?;
     let found = tercel_sigma::raise::detection(&predicate)?;
@@ -31,30 +32,60 @@ pub(super) fn make(
 
     let original = match catalog.source_of(base(detection.rel)) {
         Some(_) => Some(detection.rel.clone()),
-        None => flatten(detection.rel, Some(SYSMON)).ok().map(|f| {
-            let scan = crate::bridge::scan(&f.base, f.schema.clone());
-            scan.filter(Expr::and(f.conditions, at()), at())
-        }),
+        None => flatten(detection.rel, Some(SYSMON)).ok().map(filter),
     };
     let conversion = relowered(&text, catalog);
+    let mut taken = hub.taken.clone();
+    let mut paths = std::collections::BTreeMap::new();
+    let mut assumptions = Vec::new();
     let pair = match (original, conversion) {
-        // Sysmon's rows cannot tell.
-        _ if hub.beyond => None,
+        // Sysmon's rows cannot tell, but the table's own can.
+        (_, Some(c)) if hub.beyond => {
+            let table = hub.own.as_ref().map_or("", |o| &*o.0.base);
+            let mut rewriter = Rewriter::new(false);
+            let both = (flatten(&c, Some(table)), flatten(detection.rel, Some(table)));
+            if let (Ok(c), Ok(o)) = both {
+                for (folder, name) in
+                    [("FolderPath", "FileName"), ("InitiatingProcessFolderPath", "InitiatingProcessFileName")]
+                {
+                    if o.schema.get(folder).is_some() && o.schema.get(name).is_some() {
+                        rewriter.agreeing(folder, name);
+                    }
+                }
+                taken = rewriter.taken.into_values().collect();
+                paths = rewriter.paths;
+                assumptions.extend(rewriter.assumptions);
+                Some((filter(c), filter(o)))
+            } else {
+                None
+            }
+        }
         (Some(o), Some(c)) if catalog.source_of(base(detection.rel)).is_some() => Some((c, o)),
-        (Some(o), Some(c)) => flatten(&c, Some(SYSMON)).ok().map(|f| {
-            let scan = crate::bridge::scan(&f.base, f.schema.clone());
-            (scan.filter(Expr::and(f.conditions, at()), at()), o)
-        }),
+        (Some(o), Some(c)) => flatten(&c, Some(SYSMON)).ok().map(|f| (filter(f), o)),
         _ => None,
     };
-    Ok(Made {
-        text,
-        losses,
-        assumptions: Vec::new(),
-        taken: hub.taken.clone(),
-        pair,
-        paths: std::collections::BTreeMap::new(),
-    })
+    Ok(Made { text, losses, assumptions, taken, pair, paths })
+}
+
+/// What is left of it as a filter over its table; over which time is no matter of the rule.
+fn filter(f: Flat) -> Rel {
+    let scan = crate::bridge::scan(&f.base, f.schema.clone());
+    scan.filter(Expr::and(without_time_range(f.conditions), at()), at())
+}
+
+/// A search for all of several terms as searches for each.
+fn each_of_all(e: &Expr) -> Expr {
+    let span = e.span;
+    match (&e.kind, call(e)) {
+        (ExprKind::And(items), _) => Expr::and(items.iter().map(each_of_all).collect(), span),
+        (ExprKind::Or(items), _) => Expr::or(items.iter().map(each_of_all).collect(), span),
+        (ExprKind::Not(inner), _) => crate::logic::negate(each_of_all(inner)),
+        (_, Some(("has_all", [x, terms @ ..]))) if !terms.is_empty() => {
+            let each = terms.iter().map(|t| Expr::known("has", vec![x.clone(), t.clone()], span));
+            Expr::and(each.collect(), span)
+        }
+        _ => e.clone(),
+    }
 }
 
 /// Where a filter starts.

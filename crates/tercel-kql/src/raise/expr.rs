@@ -313,6 +313,11 @@ fn call(name: &str, args: &[Ir], depth: usize) -> Result<Expr, Diagnostic> {
             let Some(Value::Str(range)) = args.get(1).and_then(Ir::as_literal) else {
                 return Err(unsaid("an address range of either family that is computed"));
             };
+            if counts_ipv4(range) {
+                return Err(unsaid(format!("the range {range}")).meaning(
+                    "Kusto's functions for IPv6 take every IPv4 address for one of `::ffff:0:0/96`",
+                ));
+            }
             let function = if range.contains(':') { "ipv6_is_in_range" } else { "ipv4_is_in_range" };
             function_call(function, vec![said(0)?, text(range)])
         }
@@ -401,4 +406,15 @@ fn glob_regex(glob: &str, ignore_case: bool) -> String {
         (false, false) => "",
     };
     format!("{flags}{body}")
+}
+
+/// Whether an IPv6 range has addresses in common with `::ffff:0:0/96`.
+fn counts_ipv4(range: &str) -> bool {
+    let (net, bits) = range.split_once('/').unwrap_or((range, "128"));
+    let (Ok(net), Ok(bits)) = (net.trim().parse::<std::net::Ipv6Addr>(), bits.parse::<u32>()) else {
+        return false;
+    };
+    let mapped = u128::from(std::net::Ipv4Addr::UNSPECIFIED.to_ipv6_mapped());
+    let common = bits.min(96);
+    common == 0 || u128::from(net) >> (128 - common) == mapped >> (128 - common)
 }
