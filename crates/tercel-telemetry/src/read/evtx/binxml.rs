@@ -25,20 +25,31 @@ pub(super) fn u64_at(data: &[u8], at: usize) -> Option<u64> {
 /// The units before the first NUL.
 #[inline]
 pub(super) fn until_nul(units: &[u8]) -> &[u8] {
+    let is_nul = |p: &[u8; 2]| *p == [0, 0];
+    let (blocks, rest) = units.as_chunks::<32>();
+    for (i, block) in blocks.iter().enumerate() {
+        let pairs = block.as_chunks::<2>().0;
+        // All of a block, so that the processor takes it at once.
+        if pairs.iter().fold(false, |any, p| any | is_nul(p)) {
+            let n = pairs.iter().position(is_nul).unwrap_or(pairs.len());
+            return &units[..i * 32 + n * 2];
+        }
+    }
     const ONES: u64 = 0x0001_0001_0001_0001;
     const HIGH: u64 = 0x8000_8000_8000_8000;
-    let (words, rest) = units.as_chunks::<8>();
+    let done = blocks.len() * 32;
+    let (words, rest) = rest.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
         let w = u64::from_le_bytes(*word);
         // The lowest bit set is exact; higher ones may be borrows.
         let zero = w.wrapping_sub(ONES) & !w & HIGH;
         if zero != 0 {
-            return &units[..i * 8 + (zero.trailing_zeros() / 16) as usize * 2];
+            return &units[..done + i * 8 + (zero.trailing_zeros() / 16) as usize * 2];
         }
     }
     let pairs = rest.as_chunks::<2>().0;
-    let n = pairs.iter().position(|p| *p == [0, 0]).unwrap_or(pairs.len());
-    &units[..words.len() * 8 + n * 2]
+    let n = pairs.iter().position(is_nul).unwrap_or(pairs.len());
+    &units[..done + words.len() * 8 + n * 2]
 }
 
 /// A name in the chunk's table of names: its units up to a NUL, as written.
@@ -365,4 +376,25 @@ pub(super) fn instance(chunk: &[u8], start: usize, end: usize, slots: &mut Vec<S
     }
     // Nothing but the end may follow.
     matches!(chunk.get(at..end)?, [] | [0, ..]).then_some(Instance { definition, first, count })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::until_nul;
+
+    #[test]
+    fn the_first_nul_is_found_wherever_it_is() {
+        for fill in [[1, 0], [0, 1], [0xff, 0x7f], [0, 0x80]] {
+            for len in 0..80 {
+                for nul in 0..=len {
+                    let mut units: Vec<u8> =
+                        (0..len).flat_map(|i| if i == nul { [0, 0] } else { fill }).collect();
+                    assert_eq!(until_nul(&units).len(), nul * 2);
+                    // An odd byte is no unit.
+                    units.push(7);
+                    assert_eq!(until_nul(&units).len(), nul * 2);
+                }
+            }
+        }
+    }
 }

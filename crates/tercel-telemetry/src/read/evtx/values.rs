@@ -7,6 +7,9 @@ use crate::value::RawValue;
 /// Ticks from year 1 to 1601, where Windows begins to count.
 const WINDOWS_EPOCH: i64 = 504_911_232_000_000_000;
 
+/// Units of UTF-16 that are looked at together.
+const LANES: usize = 16;
+
 /// Room for the text of values that must be rendered, handed out piece by piece.
 pub(super) struct Arena<'r>(&'r mut [u8]);
 
@@ -90,56 +93,68 @@ pub(super) trait Text {
 
     /// The inside of a JSON string.
     fn json_units(&mut self, units: &[u8]) -> Option<()> {
-        const LANES: usize = 16;
         let mut rest = units;
-        loop {
-            // In blocks, as long as they need nothing but half of their bytes.
-            while let Some((block, tail)) = rest.split_first_chunk::<{ 2 * LANES }>() {
-                let mut plain = [0u8; LANES];
-                let mut special = 0u16;
-                for (to, pair) in plain.iter_mut().zip(block.as_chunks::<2>().0) {
-                    let unit = u16::from_le_bytes(*pair);
-                    special |= unit & 0xff80
-                        | u16::from(unit < 0x20)
-                        | u16::from(unit == 0x22)
-                        | u16::from(unit == 0x5c);
-                    *to = unit as u8;
+        while rest.len() >= 2 {
+            // In blocks, the last one filled up with a letter.
+            let mut last = *b"x\0x\0x\0x\0x\0x\0x\0x\0x\0x\0x\0x\0x\0x\0x\0x\0";
+            let (block, n) = match rest.first_chunk::<{ 2 * LANES }>() {
+                Some(block) => (block, LANES),
+                None => {
+                    let n = rest.len() / 2;
+                    last[..n * 2].copy_from_slice(&rest[..n * 2]);
+                    (&last, n)
                 }
-                if special != 0 {
-                    break;
+            };
+            let mut bytes = [0u8; LANES];
+            let (mut wide, mut escapes) = (0u16, 0u16);
+            for (to, pair) in bytes.iter_mut().zip(block.as_chunks::<2>().0) {
+                let unit = u16::from_le_bytes(*pair);
+                wide |= unit & 0xff80 | u16::from(unit < 0x20);
+                escapes |= u16::from(unit == 0x22) | u16::from(unit == 0x5c);
+                *to = unit as u8;
+            }
+            if wide != 0 {
+                // One block, or what is left of the text; a pair of surrogates stays together.
+                let done = self.json_chars(rest)?;
+                rest = rest.get(done..).unwrap_or_default();
+                continue;
+            }
+            if escapes == 0 {
+                self.bytes(&bytes[..n])?;
+            } else {
+                // Paths have one in nearly every block: without a branch for each.
+                let mut text = [0u8; 2 * LANES];
+                let mut len = 0;
+                for b in &bytes[..n] {
+                    text[len & (2 * LANES - 1)] = b'\\';
+                    len += usize::from(matches!(b, b'"' | b'\\'));
+                    text[len & (2 * LANES - 1)] = *b;
+                    len += 1;
                 }
-                self.bytes(&plain)?;
-                rest = tail;
+                self.bytes(&text[..len])?;
             }
-            // One block, or what is left of the text; a pair of surrogates stays together.
-            let pairs = rest.as_chunks::<2>().0;
-            let mut words = pairs.iter().map(|p| u16::from_le_bytes(*p)).peekable();
-            let mut done = 0;
-            while done < LANES
-                && let Some(unit) = words.next()
-            {
-                done += 1;
-                match unit {
-                    0x22 => self.bytes(b"\\\"")?,
-                    0x5c => self.bytes(b"\\\\")?,
-                    0x20..0x80 => self.byte(unit as u8)?,
-                    _ => {
-                        let pair = [unit, words.peek().copied().unwrap_or_default()];
-                        let whole = char::decode_utf16(pair).next().and_then(Result::ok);
-                        let c = whole.unwrap_or(char::REPLACEMENT_CHARACTER);
-                        if c.len_utf16() == 2 {
-                            words.next();
-                            done += 1;
-                        }
-                        self.json(c)?;
-                    }
-                }
-            }
-            rest = rest.get(done * 2..).unwrap_or_default();
-            if done == 0 {
-                return Some(());
-            }
+            rest = &rest[n * 2..];
         }
+        Some(())
+    }
+
+    /// About a block of the inside of a JSON string, character by character. Returns how many bytes that were.
+    fn json_chars(&mut self, units: &[u8]) -> Option<usize> {
+        let mut words = units.as_chunks::<2>().0.iter().map(|p| u16::from_le_bytes(*p)).peekable();
+        let mut done = 0;
+        while done < LANES
+            && let Some(unit) = words.next()
+        {
+            let pair = [unit, words.peek().copied().unwrap_or_default()];
+            let whole = char::decode_utf16(pair).next().and_then(Result::ok);
+            let c = whole.unwrap_or(char::REPLACEMENT_CHARACTER);
+            done += c.len_utf16();
+            if c.len_utf16() == 2 {
+                words.next();
+            }
+            self.json(c)?;
+        }
+        Some(done * 2)
     }
 
     fn json_string(&mut self, units: &[u8]) -> Option<()> {
@@ -212,16 +227,16 @@ const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Text that needs no escapes in JSON.
 #[inline]
-fn plain(text: &str) -> RawValue<'_> {
-    RawValue::Str { body: text, escaped: false }
+fn plain<'r>(text: &'r str, to: &mut RawValue<'r>) {
+    *to = RawValue::Str { body: text, escaped: false };
 }
 
-fn filetime(n: u64) -> Option<RawValue<'static>> {
+fn filetime(n: u64) -> Option<i64> {
     let ticks = i64::try_from(n).ok()?.checked_add(WINDOWS_EPOCH)?;
-    (ticks <= tercel_ir::time::MAX).then_some(RawValue::Time(ticks))
+    (ticks <= tercel_ir::time::MAX).then_some(ticks)
 }
 
-fn systemtime(b: &[u8]) -> Option<RawValue<'static>> {
+fn systemtime(b: &[u8]) -> Option<i64> {
     let field = |i: usize| u16_at(b, i * 2).map(u32::from);
     let (year, month, day) = (field(0)?, field(1)?, field(3)?);
     let (hour, minute, second, milli) = (field(4)?, field(5)?, field(6)?, field(7)?);
@@ -233,51 +248,54 @@ fn systemtime(b: &[u8]) -> Option<RawValue<'static>> {
         && milli < 1000;
     if !time {
         // As Windows prints what is no time.
-        return Some(RawValue::Time(WINDOWS_EPOCH));
+        return Some(WINDOWS_EPOCH);
     }
     if year > 9999 {
         return None;
     }
     let ticks = tercel_ir::time::from_parts(year as i32, month, day, hour, minute, second, milli * 10_000);
     // A day that its month does not have is no time either.
-    Some(RawValue::Time(ticks.unwrap_or(WINDOWS_EPOCH)))
+    Some(ticks.unwrap_or(WINDOWS_EPOCH))
 }
 
 /// A value that is neither empty nor a list nor XML. `None`: one that is left to the full parser.
+///
+/// Values are made in their place: one that is handed from function to function is read back in other pieces
+/// than it was written in, for which the processor waits.
 #[inline]
-fn scalar<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>) -> Option<RawValue<'r>> {
+fn scalar<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>, to: &mut RawValue<'r>) -> Option<()> {
     let b = slot.bytes(chunk);
-    Some(match slot.ty {
-        ty::STRING => RawValue::Utf16(until_nul(b)),
-        ty::INT8 => RawValue::Long(i64::from((*b.first()?).cast_signed())),
-        ty::UINT8 => RawValue::Long(i64::from(*b.first()?)),
-        ty::INT16 => RawValue::Long(i64::from(u16_at(b, 0)?.cast_signed())),
-        ty::UINT16 => RawValue::Long(i64::from(u16_at(b, 0)?)),
-        ty::INT32 => RawValue::Long(i64::from(u32_at(b, 0)?.cast_signed())),
-        ty::UINT32 => RawValue::Long(i64::from(u32_at(b, 0)?)),
-        ty::INT64 => RawValue::Long(u64_at(b, 0)?.cast_signed()),
+    match slot.ty {
+        ty::STRING => *to = RawValue::Utf16(until_nul(b)),
+        ty::INT8 => *to = RawValue::Long(i64::from((*b.first()?).cast_signed())),
+        ty::UINT8 => *to = RawValue::Long(i64::from(*b.first()?)),
+        ty::INT16 => *to = RawValue::Long(i64::from(u16_at(b, 0)?.cast_signed())),
+        ty::UINT16 => *to = RawValue::Long(i64::from(u16_at(b, 0)?)),
+        ty::INT32 => *to = RawValue::Long(i64::from(u32_at(b, 0)?.cast_signed())),
+        ty::UINT32 => *to = RawValue::Long(i64::from(u32_at(b, 0)?)),
+        ty::INT64 => *to = RawValue::Long(u64_at(b, 0)?.cast_signed()),
         ty::UINT64 => {
             let n = u64_at(b, 0)?;
             match i64::try_from(n) {
-                Ok(n) => RawValue::Long(n),
-                Err(_) => RawValue::Number(arena.text(|w| w.decimal(n))?),
+                Ok(n) => *to = RawValue::Long(n),
+                Err(_) => *to = RawValue::Number(arena.text(|w| w.decimal(n))?),
             }
         }
         // Anything but 0 and 1 is no boolean but a mask of bits.
         ty::BOOL => match u32_at(b, 0)? {
-            0 => RawValue::Bool(false),
-            1 => RawValue::Bool(true),
-            n => RawValue::Long(i64::from(n.cast_signed())),
+            0 => *to = RawValue::Bool(false),
+            1 => *to = RawValue::Bool(true),
+            n => *to = RawValue::Long(i64::from(n.cast_signed())),
         },
-        ty::HEX32 => plain(arena.text(|w| w.hex(u64::from(u32_at(b, 0)?)))?),
-        ty::HEX64 => plain(arena.text(|w| w.hex(u64_at(b, 0)?))?),
-        ty::SIZE if b.len() == 4 => plain(arena.text(|w| w.hex(u64::from(u32_at(b, 0)?)))?),
-        ty::SIZE => plain(arena.text(|w| w.hex(u64_at(b, 0)?))?),
-        ty::GUID => plain(arena.text(|w| w.guid(b))?),
-        ty::SID => plain(arena.text(|w| w.sid(b))?),
-        ty::FILETIME => filetime(u64_at(b, 0)?)?,
-        ty::SYSTEMTIME => systemtime(b)?,
-        ty::BINARY => plain(arena.text(|w| w.binary(b))?),
+        ty::HEX32 => plain(arena.text(|w| w.hex(u64::from(u32_at(b, 0)?)))?, to),
+        ty::HEX64 => plain(arena.text(|w| w.hex(u64_at(b, 0)?))?, to),
+        ty::SIZE if b.len() == 4 => plain(arena.text(|w| w.hex(u64::from(u32_at(b, 0)?)))?, to),
+        ty::SIZE => plain(arena.text(|w| w.hex(u64_at(b, 0)?))?, to),
+        ty::GUID => plain(arena.text(|w| w.guid(b))?, to),
+        ty::SID => plain(arena.text(|w| w.sid(b))?, to),
+        ty::FILETIME => *to = RawValue::Time(filetime(u64_at(b, 0)?)?),
+        ty::SYSTEMTIME => *to = RawValue::Time(systemtime(b)?),
+        ty::BINARY => plain(arena.text(|w| w.binary(b))?, to),
         ty::ANSI => {
             // The code page matters for anything but ASCII.
             let mut escaped = false;
@@ -287,18 +305,20 @@ fn scalar<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>) -> Option<Raw
                     if b.is_ascii() { w.json(char::from(*b)) } else { None }
                 })
             })?;
-            RawValue::Str { body, escaped }
+            *to = RawValue::Str { body, escaped };
         }
         _ => return None,
-    })
+    }
+    Some(())
 }
 
 /// A list of strings: one counts as itself.
-fn list<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>) -> Option<RawValue<'r>> {
+fn list<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>, to: &mut RawValue<'r>) -> Option<()> {
     let mut rest = slot.bytes(chunk);
     let first = until_nul(rest);
     if first.len() + 2 >= rest.len() {
-        return Some(RawValue::Utf16(first));
+        *to = RawValue::Utf16(first);
+        return Some(());
     }
     let text = arena.text(|w| {
         w.byte(b'[')?;
@@ -313,7 +333,8 @@ fn list<'r>(slot: &Slot, chunk: &'r [u8], arena: &mut Arena<'r>) -> Option<RawVa
         }
         w.byte(b']')
     })?;
-    Some(RawValue::Json(text))
+    *to = RawValue::Json(text);
+    Some(())
 }
 
 /// The value of a leaf that is there. `None`: one that is left to the full parser.
@@ -323,29 +344,38 @@ pub(super) fn leaf<'r>(
     slots: &[Slot],
     chunk: &'r [u8],
     arena: &mut Arena<'r>,
-) -> Option<RawValue<'r>> {
+    to: &mut RawValue<'r>,
+) -> Option<()> {
     let filled = |s: &u16| slots.get(usize::from(*s)).is_some_and(|s| !s.is_empty(chunk));
     if !leaf.attributes.is_empty() && leaf.bare && leaf.attributes.iter().any(filled) {
         return None;
     }
-    let nothing = if leaf.blank { plain("") } else { RawValue::Null };
-    let (value, empty) = match &leaf.source {
-        Source::Literal(l) => (RawValue::Str { body: &l.body, escaped: l.escaped }, false),
-        Source::Nothing => (nothing, true),
+    match &leaf.source {
+        Source::Literal(l) => {
+            *to = RawValue::Str { body: &l.body, escaped: l.escaped };
+            return Some(());
+        }
+        Source::Nothing => {}
         Source::Slot(s) => {
             let slot = slots.get(usize::from(*s))?;
-            match slot.ty {
-                _ if slot.is_empty(chunk) => (nothing, true),
-                ty::STRINGS if leaf.list => (list(slot, chunk, arena)?, false),
-                _ => (scalar(slot, chunk, arena)?, false),
+            if !slot.is_empty(chunk) {
+                return match slot.ty {
+                    ty::STRINGS if leaf.list => list(slot, chunk, arena, to),
+                    _ => scalar(slot, chunk, arena, to),
+                };
             }
         }
-    };
+    }
     // An object of attributes without a text.
-    if empty && (leaf.object || leaf.attributes.iter().any(filled)) {
+    if leaf.object || leaf.attributes.iter().any(filled) {
         return None;
     }
-    Some(value)
+    if leaf.blank {
+        plain("", to);
+    } else {
+        *to = RawValue::Null;
+    }
+    Some(())
 }
 
 /// Several values as one JSON array.
@@ -354,10 +384,13 @@ pub(super) fn array<'r>(
     slots: &[Slot],
     chunk: &'r [u8],
     arena: &mut Arena<'r>,
-) -> Option<RawValue<'r>> {
+    to: &mut RawValue<'r>,
+) -> Option<()> {
     // Each is rendered in front of the whole.
-    let values: Vec<RawValue<'r>> =
-        leaves.iter().map(|l| leaf(l, slots, chunk, arena)).collect::<Option<_>>()?;
+    let mut values = vec![RawValue::Null; leaves.len()];
+    for (l, value) in leaves.iter().zip(&mut values) {
+        leaf(l, slots, chunk, arena, value)?;
+    }
     let text = arena.text(|w| {
         w.byte(b'[')?;
         for (i, value) in values.iter().enumerate() {
@@ -389,5 +422,51 @@ pub(super) fn array<'r>(
         }
         w.byte(b']')
     })?;
-    Some(RawValue::Json(text))
+    *to = RawValue::Json(text);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As the full parser does, character by character.
+    fn dumb(units: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let words = units.as_chunks::<2>().0.iter().map(|p| u16::from_le_bytes(*p));
+        for c in char::decode_utf16(words) {
+            out.json(c.unwrap_or(char::REPLACEMENT_CHARACTER)).unwrap();
+        }
+        out
+    }
+
+    fn unit() -> impl Strategy<Value = u16> {
+        prop_oneof![
+            20 => 0x20u16..0x7f,
+            4 => prop_oneof![Just(0x22u16), Just(0x5c)],
+            1 => 0u16..0x20,
+            1 => 0xd800u16..0xe000,
+            1 => any::<u16>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_are_characters(units in proptest::collection::vec(unit(), 0..80)) {
+            let bytes: Vec<u8> = units.iter().flat_map(|u| u.to_le_bytes()).collect();
+            let mut out = Vec::new();
+            out.json_units(&bytes).unwrap();
+            prop_assert_eq!(out, dumb(&bytes));
+        }
+
+        #[test]
+        fn escapes_in_blocks(units in proptest::collection::vec(prop_oneof![3 => 0x20u16..0x7f, 1 => Just(0x5cu16)], 0..80)) {
+            let bytes: Vec<u8> = units.iter().flat_map(|u| u.to_le_bytes()).collect();
+            let mut out = Vec::new();
+            out.json_units(&bytes).unwrap();
+            prop_assert_eq!(out, dumb(&bytes));
+        }
+    }
 }

@@ -347,9 +347,15 @@ impl Walker {
     fn log(&self, system: &plan::System, checks: u64, slots: &[Slot], chunk: &[u8]) -> Option<Log> {
         let mut room = [0; 80];
         let mut arena = Arena::new(&mut room);
-        let mut get = |i: usize| match &system[i] {
-            Some(leaf) if holds(leaf.check, checks) => values::leaf(leaf, slots, chunk, &mut arena).map(Some),
-            _ => Some(None),
+        let mut get = |i: usize| {
+            let mut value = RawValue::Null;
+            match &system[i] {
+                Some(leaf) if holds(leaf.check, checks) => {
+                    values::leaf(leaf, slots, chunk, &mut arena, &mut value)?;
+                    Some(Some(value))
+                }
+                _ => Some(None),
+            }
         };
         let (provider, channel) = (get(PROVIDER)?, get(CHANNEL)?);
         Some(Log::of(provider, channel))
@@ -446,24 +452,29 @@ impl Walker {
         let Root::Event { system, .. } = &self.plans.get(located.plans[0] as usize)?.root else {
             return None;
         };
+        let names = self.layouts.get(located.layout)?.names.len();
+        out.clear();
+        out.resize(names, RawValue::Null);
+        let mut places = out.iter_mut();
         let slots = located.instances[0].slots(&self.slots);
-        let get = |leaf: &'r Option<Leaf>, arena: &mut Arena<'r>| match leaf {
-            Some(leaf) if holds(leaf.check, located.checks[0]) => {
-                values::leaf(leaf, slots, chunk, arena).map(Some)
-            }
-            _ => Some(None),
-        };
+        let there = |leaf: &'r Option<Leaf>| leaf.as_ref().filter(|l| holds(l.check, located.checks[0]));
         let mut record = None;
         for (i, leaf) in system[..HEAD].iter().enumerate() {
-            let value = get(leaf, arena)?;
+            let Some(leaf) = there(leaf) else {
+                // Without a record id, a field of that name in the data would be taken for it.
+                if i == RECORD_ID {
+                    return None;
+                }
+                continue;
+            };
+            let place = places.next()?;
+            values::leaf(leaf, slots, chunk, arena, place)?;
             if i == RECORD_ID {
-                // Without one, a field of that name in the data would be taken for it.
-                record = match value? {
-                    RawValue::Long(n) if n >= 0 => Some(n),
+                record = match place {
+                    RawValue::Long(n) if *n >= 0 => Some(*n),
                     _ => None,
                 };
             }
-            out.extend(value);
         }
         for user in [false, true] {
             let Some((at, data)) = self.data(&located.plans, user) else { continue };
@@ -472,21 +483,30 @@ impl Walker {
                 if !holds(entry.check(), located.checks[at]) {
                     continue;
                 }
-                out.push(match entry {
-                    Entry::One(_, leaf) => values::leaf(leaf, slots, chunk, arena)?,
-                    Entry::Many(_, leaves) => values::array(leaves, slots, chunk, arena)?,
-                });
+                let place = places.next()?;
+                match entry {
+                    Entry::One(_, leaf) => values::leaf(leaf, slots, chunk, arena, place)?,
+                    Entry::Many(_, leaves) => values::array(leaves, slots, chunk, arena, place)?,
+                }
             }
         }
-        for (i, names) in &TAIL {
-            if let Some(value) = get(&system[*i], arena)? {
-                out.extend(names.map(|_| value));
-            }
+        let tail = names - places.len();
+        for leaf in TAIL.iter().filter_map(|(i, _)| there(&system[*i])) {
+            let place = places.next()?;
+            values::leaf(leaf, slots, chunk, arena, place)?;
+            // The other name, for which the value is copied below.
+            places.next()?;
         }
-        let time = get(&system[TIME], arena)?.unwrap_or(RawValue::Null);
         // By construction; a sink may rely on it.
-        let names = self.layouts.get(located.layout)?.names.len();
-        (out.len() == names).then_some(Found { time, record })
+        places.next().is_none().then_some(())?;
+        let mut time = RawValue::Null;
+        if let Some(leaf) = there(&system[TIME]) {
+            values::leaf(leaf, slots, chunk, arena, &mut time)?;
+        }
+        for [one, other] in out.get_mut(tail..)?.as_chunks_mut::<2>().0 {
+            *other = *one;
+        }
+        Some(Found { time, record })
     }
 }
 
