@@ -219,9 +219,14 @@ impl Detection {
         let m = &self.metadata;
         Meta {
             title: Some(text(&self.title)),
-            id: Some(text(&self.id)),
+            // What is only the name of its file is no identity.
+            id: is_uuid(&self.id).then(|| text(&self.id)),
+            status: m.status.as_deref().map(text),
             description: m.description.as_deref().map(text),
+            license: m.license.as_deref().map(text),
             author: m.author.as_deref().map(text),
+            date: m.date.as_deref().map(text),
+            modified: m.modified.as_deref().map(text),
             references: all(&m.references),
             falsepositives: all(&m.falsepositives),
             level: Some(text(self.level.as_str())),
@@ -244,6 +249,14 @@ impl Detection {
             self.diagnostics.push(d);
         }
     }
+}
+
+fn is_uuid(id: &str) -> bool {
+    id.len() == 36
+        && id.bytes().enumerate().all(|(i, b)| match i {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
 }
 
 /// Names of the views and tables that a relation reads, views for what is inside them, each once.

@@ -20,6 +20,7 @@ mod hub;
 mod logic;
 mod out;
 mod proof;
+mod remarks;
 mod rewrite;
 mod sql;
 mod values;
@@ -31,6 +32,7 @@ pub use asks::{Answer, Detection, Language, Options, Prove, Relation, Target, Un
 pub use correlation::{Correlation, convert_correlation};
 pub use out::{Conversion, Effect, Fidelity, Loss};
 pub use proof::Prover;
+pub use remarks::{comments, with_remarks};
 pub use sql::Dialect;
 
 use tercel_ir::Diagnostic;

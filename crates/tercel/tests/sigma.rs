@@ -214,7 +214,7 @@ fn convert_writes_the_other_language_and_says_how_it_relates() {
     let c = &r[0];
     assert_eq!(c["fidelity"], "exact", "{c}");
     let text = c["text"].as_str().unwrap();
-    assert!(text.starts_with("DeviceProcessEvents") && text.contains("cmd.exe"), "{text}");
+    assert!(text.contains("\nDeviceProcessEvents\n") && text.contains("cmd.exe"), "{text}");
     // The text parses, and there and back is the same rule.
     common::with_input(&["lint", "--lang", "kql", "--syntax-only", "-"], text.as_bytes()).code(0);
     let back = tercel(&["convert", &rule, "--to", "sigma"]).code(0);

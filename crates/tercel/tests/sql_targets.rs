@@ -4,6 +4,8 @@
 //! Only DataFusion's dialect runs here. With `TERCEL_SQL_CASES=FILE` the cases are also written out, one JSON
 //! object a line with the text in DuckDB's dialect, for `scripts/duckdb_agreement.py`, which asks DuckDB itself.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -218,4 +220,42 @@ fn datafusion_finds_what_the_rule_finds() {
     }
     println!("{compared} rules agree, {hits} events found");
     assert!(compared >= 8 && hits > 300, "{compared} {hits}");
+}
+
+/// Every rule of the pack, converted and run as SQL over the samples, finds as many events as the rule.
+#[test]
+fn the_pack_in_sql_finds_what_the_pack_finds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (pack, samples) = (root.join("detections"), root.join("samples/sysmon"));
+    let (pack, samples) = (pack.display().to_string(), samples.display().to_string());
+    let made = [
+        "convert",
+        &pack,
+        "--to",
+        "sql",
+        "--dialect",
+        "datafusion",
+        "--schema",
+        "native",
+        "--format",
+        "jsonl",
+    ];
+    let rules = common::tercel(&made);
+    let hits = common::tercel(&["hunt", &samples, "-r", &pack, "--format", "jsonl"]).code(0).lines();
+    let (mut compared, mut total) = (0, 0);
+    for c in rules.lines().iter().filter(|c| c["fidelity"] == "exact") {
+        let text = c["text"].as_str().expect("a text");
+        if !text.contains("FROM Sysmon") {
+            continue;
+        }
+        let found = common::with_input(
+            &["query", "--lang", "sql", "--format", "jsonl", "-", &samples],
+            text.as_bytes(),
+        );
+        let wanted = hits.iter().filter(|h| h["rule"] == c["rule"]).count();
+        assert_eq!(found.code(0).lines().len(), wanted, "{text}");
+        compared += 1;
+        total += wanted;
+    }
+    assert!(compared >= 15 && total >= 10, "{compared} {total}");
 }

@@ -111,8 +111,23 @@ struct Work<'w> {
 }
 
 impl Work<'_> {
+    /// A conversion with what the author says beside the rule.
     fn converted(&self, at: usize) -> Result<Conversion, String> {
         let d = &self.all[at];
+        let mut c = self.conversion(d, at)?;
+        let language = match d.language {
+            tercel_catalog::Language::Sigma => Language::Sigma,
+            tercel_catalog::Language::Kql => Language::Kql,
+            tercel_catalog::Language::Sumo => Language::Sumo,
+        };
+        let text: &str = &d.text;
+        let own = text.get(d.span.start as usize..d.span.end as usize).unwrap_or(text);
+        let said = tercel_convert::comments(own, language);
+        tercel_convert::with_remarks(&mut c, self.to, &d.sigma_meta(), &said);
+        Ok(c)
+    }
+
+    fn conversion(&self, d: &Detection, at: usize) -> Result<Conversion, String> {
         if let Some(plan) = &d.correlation {
             return self.correlation(d, at, plan);
         }
