@@ -59,6 +59,8 @@ pub struct Shown {
     pub role: Role,
     /// The part in the author's text; none of what has no place there.
     pub span: Option<Span>,
+    /// The item, where the place is that of a whole list.
+    pub item: Option<String>,
 }
 
 /// A test event.
@@ -71,6 +73,8 @@ pub struct Case {
     /// What it shows; at least one.
     pub shows: Vec<Shown>,
 }
+
+const WHOLE: Shown = Shown { role: Role::Whole, span: None, item: None };
 
 /// Why there is no event for a part.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -158,7 +162,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
     if run.settle()? {
         run.all();
     } else {
-        run.missing(Role::Whole, None, Gap::None);
+        run.missing(WHOLE, Gap::None);
     }
     run.out.cases.sort_by_key(|c| !c.fires);
     Ok(run.out)
@@ -284,8 +288,8 @@ impl Run<'_> {
                     company.push(other);
                 }
             }
-            let mut found = None;
-            if !company.is_empty() {
+            let mut found = self.together(site, &company);
+            if found.is_none() && !company.is_empty() {
                 let mut more = Vec::with_capacity(company.len());
                 for s in &company {
                     let without = self.tree.without(&s.parts[0], s.neutral);
@@ -311,10 +315,34 @@ impl Run<'_> {
                     let shows = shown.iter().map(|i| list[*i].shown()).collect();
                     self.case(seen, true, shows);
                 }
-                Found::Unknown(why) => self.missing(site.role, Some(site.span), Gap::Unknown(why)),
+                Found::Unknown(why) => self.missing(site.shown(), Gap::Unknown(why)),
                 Found::None => self.shared(site),
             }
         }
+    }
+
+    /// An event that fires, changed so that it does through this alternative, and if possible through those of
+    /// other lists at the same time.
+    fn together(&self, site: &Site, company: &[&Site]) -> Option<Box<Seen>> {
+        let mut tries: Vec<Vec<&Site>> =
+            vec![[site].iter().copied().chain(company.iter().copied()).collect()];
+        if !company.is_empty() {
+            tries.push(vec![site]);
+        }
+        for sites in tries {
+            for base in self.hits.iter().rev().take(2) {
+                for keep in [false, true] {
+                    let mut seen = base.clone();
+                    let made = sites.iter().all(|s| {
+                        s.parts[0].iter().any(|p| self.tree.make_true(*p, &mut seen, keep, &self.given))
+                    });
+                    if made && sites.iter().all(|s| s.claims(&self.tree, &seen).is_some()) {
+                        return Some(Box::new(seen));
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// Of an alternative that never fires alone, an event that fires with it.
@@ -328,16 +356,16 @@ impl Run<'_> {
             match self.ask(&any, &[], &self.request.budget.clone(), &holds) {
                 Found::Event(seen) => {
                     let seen = self.least(*seen, &holds);
-                    let shown = Shown { role: Role::Shared, span: Some(site.span) };
+                    let shown = Shown { role: Role::Shared, ..site.shown() };
                     return self.case(seen, true, vec![shown]);
                 }
                 Found::Unknown(why) => {
-                    return self.missing(Role::Shared, Some(site.span), Gap::Unknown(why));
+                    return self.missing(site.shown(), Gap::Unknown(why));
                 }
                 Found::None => {}
             }
         }
-        self.missing(site.role, Some(site.span), Gap::None);
+        self.missing(site.shown(), Gap::None);
     }
 
     /// At least one event for each way to the result.
@@ -351,11 +379,11 @@ impl Run<'_> {
             match self.ask(&[root], &[], &self.request.budget.clone(), &holds) {
                 Found::Event(seen) => {
                     let seen = self.least(*seen, &holds);
-                    self.case(seen, true, vec![Shown { role: Role::Whole, span: None }]);
+                    self.case(seen, true, vec![WHOLE]);
                 }
                 // A union may have parts that are dead; that the whole is not is known.
-                Found::None => self.missing(Role::Whole, None, Gap::None),
-                Found::Unknown(why) => self.missing(Role::Whole, None, Gap::Unknown(why)),
+                Found::None => self.missing(WHOLE, Gap::None),
+                Found::Unknown(why) => self.missing(WHOLE, Gap::Unknown(why)),
             }
         }
     }
@@ -375,13 +403,32 @@ impl Run<'_> {
                 });
                 self.case(seen, site.role.fires(), vec![site.shown()]);
             }
-            Found::None => self.missing(site.role, Some(site.span), Gap::None),
-            Found::Unknown(why) => self.missing(site.role, Some(site.span), Gap::Unknown(why)),
+            Found::None => self.missing(site.shown(), Gap::None),
+            Found::Unknown(why) => self.missing(site.shown(), Gap::Unknown(why)),
         }
+    }
+
+    /// An event that fires, changed so that it is excluded.
+    fn excluded(&self, site: &Site) -> Option<Seen> {
+        for base in self.hits.iter().take(2) {
+            for keep in [true, false] {
+                let mut seen = base.clone();
+                // A `not` is an exclusion as a whole: what is in it has to be true.
+                let parts = site.parts[0].iter().map(|p| self.tree.inner(*p));
+                let made = parts.into_iter().any(|p| self.tree.make_true(p, &mut seen, keep, &self.given));
+                if made && site.claims(&self.tree, &seen).is_some() {
+                    return Some(seen);
+                }
+            }
+        }
+        None
     }
 
     /// One value of an event that is known, changed a little.
     fn by_hand(&self, site: &Site) -> Option<Seen> {
+        if site.role == Role::Exclusion {
+            return self.excluded(site);
+        }
         let bases: Vec<&Seen> = match site.role {
             Role::Condition => self.hits.iter().take(BASES).collect(),
             Role::Beside => self.misses.iter().rev().take(BASES).collect(),
@@ -505,8 +552,8 @@ impl Run<'_> {
         if fires { self.hits.push(seen) } else { self.misses.push(seen) }
     }
 
-    fn missing(&mut self, role: Role, span: Option<Span>, why: Gap) {
-        self.out.missing.push(Missing { part: Shown { role, span }, why });
+    fn missing(&mut self, part: Shown, why: Gap) {
+        self.out.missing.push(Missing { part, why });
     }
 }
 

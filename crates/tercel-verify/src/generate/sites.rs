@@ -10,6 +10,8 @@ use tercel_ir::{Name, Span};
 pub(super) struct Site {
     pub role: Role,
     pub span: Span,
+    /// The item, where several share the place.
+    pub item: Option<String>,
     /// Where it is in the tree. One item may stand for several tests beside each other (the inner list); a
     /// search that is named twice is in two places.
     pub parts: Vec<Vec<usize>>,
@@ -31,7 +33,7 @@ impl Site {
     }
 
     pub fn shown(&self) -> Shown {
-        Shown { role: self.role, span: Some(self.span) }
+        Shown { role: self.role, span: Some(self.span), item: self.item.clone() }
     }
 
     pub fn parent(&self, tree: &Tree) -> Option<usize> {
@@ -72,7 +74,7 @@ struct Finder<'t> {
     tree: &'t Tree,
     limit: usize,
     list: Vec<Site>,
-    known: HashMap<(Span, Role), usize>,
+    known: HashMap<(Span, Option<String>, Role), usize>,
     skipped: usize,
 }
 
@@ -86,16 +88,17 @@ impl Finder<'_> {
             Kind::All | Kind::Any => {
                 // What one item of the text has become, together.
                 let mut groups: Vec<(Option<Span>, Vec<usize>)> = Vec::new();
-                let mut at: HashMap<Span, usize> = HashMap::new();
+                let mut at: HashMap<(Span, Option<&str>), usize> = HashMap::new();
                 for c in &p.children {
-                    let span = self.tree.parts[*c].span;
-                    match span.and_then(|s| at.get(&s)) {
+                    let part = &self.tree.parts[*c];
+                    let key = part.span.map(|s| (s, part.item.as_deref()));
+                    match key.and_then(|k| at.get(&k)) {
                         Some(i) => groups[*i].1.push(*c),
                         None => {
-                            if let Some(s) = span {
-                                at.insert(s, groups.len());
+                            if let Some(k) = key {
+                                at.insert(k, groups.len());
                             }
-                            groups.push((span, vec![*c]));
+                            groups.push((part.span, vec![*c]));
                         }
                     }
                 }
@@ -122,10 +125,12 @@ impl Finder<'_> {
             (false, true) => Role::Exclusion,
             (true, true) => Role::Beside,
         };
-        if let Some(at) = self.known.get(&(span, role)) {
+        let item = self.tree.parts[parts[0]].item.clone();
+        let key = (span, item.clone(), role);
+        if let Some(at) = self.known.get(&key) {
             return self.list[*at].parts.push(parts.to_vec());
         }
-        self.known.insert((span, role), self.list.len());
+        self.known.insert(key, self.list.len());
         let mut leaves = Vec::new();
         parts.iter().for_each(|p| self.tree.leaves_under(*p, &mut leaves));
         let absence = |l: &usize| {
@@ -133,6 +138,6 @@ impl Finder<'_> {
                 if matches!(f.name, "isnull" | "isempty" | "isnotnull" | "isnotempty" | "isblank"))
         };
         let present = !leaves.iter().all(absence);
-        self.list.push(Site { role, span, parts: vec![parts.to_vec()], neutral: all, present });
+        self.list.push(Site { role, span, item, parts: vec![parts.to_vec()], neutral: all, present });
     }
 }

@@ -7,7 +7,7 @@ use crate::formula::{Arena, Node};
 use crate::prover::{Prover, Row};
 use std::collections::HashMap;
 use tercel_ir::function::Context;
-use tercel_ir::{Expr, ExprKind, Name, Span};
+use tercel_ir::{Expr, ExprKind, Name, Span, Value};
 
 /// How a part joins its children.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Part {
     pub children: Vec<usize>,
     /// The place in the author's text; nothing for what a view or the generator adds.
     pub span: Option<Span>,
+    /// The item itself, where several share a place: the elements of a list that a name stands for.
+    pub item: Option<String>,
     /// Of a leaf: which one, see [`Tree::leaves`].
     leaf: Option<usize>,
     truth: (Node, Node),
@@ -97,7 +99,15 @@ impl Tree {
 
     fn part(&mut self, kind: Kind, span: Option<Span>) -> usize {
         let truth = (Arena::TRUE, Arena::FALSE);
-        self.parts.push(Part { parent: None, kind, children: Vec::new(), span, leaf: None, truth });
+        self.parts.push(Part {
+            parent: None,
+            kind,
+            children: Vec::new(),
+            span,
+            item: None,
+            leaf: None,
+            truth,
+        });
         self.parts.len() - 1
     }
 
@@ -117,12 +127,29 @@ impl Tree {
                 Kind::Not
             }
             ExprKind::Call(f, args)
-                if matches!(f.name, "in" | "in_ci" | "has_any" | "has_all") && args.len() > 2 =>
+                if matches!(f.name, "in" | "in_ci" | "has_any" | "has_all")
+                    && args.len() > 1
+                    && args[1..].iter().map(elements).sum::<usize>() > 1 =>
             {
                 for item in &args[1..] {
-                    let one = ExprKind::Call(f, vec![args[0].clone(), item.clone()]);
-                    let one = Expr { kind: one, ty: e.ty, span: item.span };
-                    children.push(self.leaf(&one, env, flat, true)?);
+                    let many: Vec<(Expr, Option<String>)> = match item.as_literal() {
+                        Some(Value::Dynamic(serde_json::Value::Array(all))) => all
+                            .iter()
+                            .map(|x| {
+                                let one = Value::Dynamic(vec![x.clone()].into());
+                                let text = Value::Dynamic(x.clone()).to_text();
+                                (Expr { span: item.span, ..Expr::literal(one, item.span) }, Some(text))
+                            })
+                            .collect(),
+                        _ => vec![(item.clone(), None)],
+                    };
+                    for (item, text) in many {
+                        let one = ExprKind::Call(f, vec![args[0].clone(), item.clone()]);
+                        let one = Expr { kind: one, ty: e.ty, span: item.span };
+                        let id = self.leaf(&one, env, flat, true)?;
+                        self.parts[id].item = text;
+                        children.push(id);
+                    }
                 }
                 if f.name == "has_all" { Kind::All } else { Kind::Any }
             }
@@ -198,7 +225,7 @@ impl Tree {
     }
 
     /// Gives a column another value; only what reads it is looked at again.
-    pub fn put(&self, seen: &mut Seen, column: &Name, value: &tercel_ir::Value) {
+    pub fn put(&self, seen: &mut Seen, column: &Name, value: &Value) {
         if value.is_null() {
             seen.row.remove(column);
         } else {
@@ -251,12 +278,74 @@ impl Tree {
         now.0
     }
 
+    /// Gives columns such values that a part becomes true, if that is easily done. `keep`: what a column
+    /// holds stays in it where that is possible. Columns of the list are left alone.
+    pub fn make_true(&self, id: usize, seen: &mut Seen, keep: bool, fixed: &[Name]) -> bool {
+        if self.value(id, seen).0 {
+            return true;
+        }
+        let p = &self.parts[id];
+        match (p.leaf, p.kind) {
+            (Some(at), _) => self.make_leaf_true(at, seen, keep, fixed),
+            (None, Kind::All) => {
+                p.children.iter().all(|c| self.make_true(*c, seen, keep, fixed)) && self.value(id, seen).0
+            }
+            (None, Kind::Any) => p.children.iter().take(8).any(|c| {
+                let mut copy = seen.clone();
+                let made = self.make_true(*c, &mut copy, keep, fixed);
+                if made {
+                    *seen = copy;
+                }
+                made
+            }),
+            (None, _) => false,
+        }
+    }
+
+    fn make_leaf_true(&self, at: usize, seen: &mut Seen, keep: bool, fixed: &[Name]) -> bool {
+        let leaf = &self.leaves[at];
+        let mut wanted = Vec::new();
+        super::vary::literals(&leaf.expr, &mut wanted);
+        let schema = &self.prover.builder.schema;
+        for c in leaf.columns.iter().filter(|c| !fixed.contains(c) && !c.starts_with('$')) {
+            let known = schema.get(c);
+            let ty = known.map_or(tercel_ir::Type::String, |c| c.ty);
+            let domain = known.and_then(|c| c.domain.as_ref());
+            let before = seen.row.get(c).cloned().unwrap_or_default();
+            for value in super::vary::with(c, ty, domain, &before, &wanted, keep) {
+                self.put(seen, c, &value);
+                if seen.leaves[at].0 {
+                    return true;
+                }
+            }
+            self.put(seen, c, &before);
+        }
+        false
+    }
+
+    /// What a `not` negates; anything else itself.
+    pub fn inner(&self, id: usize) -> usize {
+        let p = &self.parts[id];
+        match (p.kind, &p.children[..]) {
+            (Kind::Not, [inner]) => *inner,
+            _ => id,
+        }
+    }
+
     /// The leaves under a part.
     pub fn leaves_under(&self, id: usize, out: &mut Vec<usize>) {
         out.extend(self.parts[id].leaf);
         for c in &self.parts[id].children {
             self.leaves_under(*c, out);
         }
+    }
+}
+
+/// How many items an argument of a list test stands for.
+fn elements(e: &Expr) -> usize {
+    match e.as_literal() {
+        Some(Value::Dynamic(serde_json::Value::Array(all))) => all.len(),
+        _ => 1,
     }
 }
 

@@ -10,11 +10,18 @@ const NEEDLES: usize = 8;
 
 /// What a test looks for.
 pub(super) fn literals(e: &Expr, out: &mut Vec<Value>) {
-    if let ExprKind::Literal(v) = &e.kind
-        && out.len() < NEEDLES
-        && !out.contains(v)
-    {
-        out.push(v.clone());
+    if let ExprKind::Literal(v) = &e.kind {
+        let items = match v {
+            Value::Dynamic(serde_json::Value::Array(all)) => {
+                all.iter().take(NEEDLES).map(|x| Value::Str(Value::Dynamic(x.clone()).to_text())).collect()
+            }
+            v => vec![v.clone()],
+        };
+        for v in items {
+            if out.len() < NEEDLES && !out.contains(&v) {
+                out.push(v);
+            }
+        }
     }
     e.children().into_iter().for_each(|c| literals(c, out));
 }
@@ -89,6 +96,50 @@ pub(super) fn near(
         }
     }
     kept
+}
+
+/// Values that hold what a test looks for. `keep`: and what is there already, before all others.
+pub(super) fn with(
+    name: &str,
+    ty: Type,
+    domain: Option<&Domain>,
+    now: &Value,
+    looked_for: &[Value],
+    keep: bool,
+) -> Vec<Value> {
+    let mut out: Vec<Value> = Vec::new();
+    let is_text = matches!(ty, Type::String | Type::Guid | Type::Dynamic);
+    for v in looked_for {
+        if !is_text {
+            out.push(v.clone().coerce(ty));
+            continue;
+        }
+        let t = v.text();
+        let now = now.text();
+        let longer = [format!("{now} {t}"), format!("{now}{t}"), format!("{t}{now}"), format!("{t} {now}")];
+        if keep && !now.is_empty() {
+            out.extend(longer.into_iter().map(Value::Str));
+        }
+        let lower = name.to_ascii_lowercase();
+        let path = domain == Some(&Domain::Path) || lower.contains("image") || lower.contains("path");
+        if path && t.starts_with('\\') {
+            out.extend(
+                [format!("C:\\Users\\alice{t}"), format!("C:\\Users\\alice{t}app.exe")].map(Value::Str),
+            );
+        } else if path && t.ends_with('\\') {
+            out.push(Value::Str(format!("{t}app.exe")));
+        } else if lower.contains("commandline") {
+            out.extend([format!("app.exe {}", t.trim_start()), format!("app.exe{t}")].map(Value::Str));
+        }
+        out.push(Value::str(&*t));
+        out.extend([format!("{t}x"), format!("x{t}"), format!("C:\\{t}")].map(Value::Str));
+    }
+    if ty == Type::Dynamic {
+        out.iter_mut().for_each(|v| *v = Value::Dynamic(v.to_json()));
+    }
+    out.retain(|v| !v.is_null() && crate::concrete::in_domain(domain, v));
+    out.truncate(MOST);
+    out
 }
 
 fn texts(name: &str, domain: Option<&Domain>, now: &Value, looked_for: &[Value], out: &mut Vec<Value>) {

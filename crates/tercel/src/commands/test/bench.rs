@@ -72,6 +72,7 @@ impl<'a> Bench<'a> {
     pub fn run(&self, rules: &mut Vec<Detection>, probes: &[Probe]) -> Result<Results, Failure> {
         let mut results = Results::new();
         let apart = self.together(rules, probes, &mut results)?;
+        let mut subsets: HashMap<Vec<usize>, Vec<Detection>> = HashMap::new();
         for (i, p) in probes.iter().enumerate() {
             let mine: Vec<usize> = p
                 .rules
@@ -83,19 +84,14 @@ impl<'a> Bench<'a> {
             if mine.is_empty() || interrupt::stopped() {
                 continue;
             }
-            let mut few = rules.clone();
-            let mut at = 0;
-            tercel_catalog::retain(&mut few, |_| {
-                at += 1;
-                mine.contains(&(at - 1))
-            });
-            // Kept rules stand in their order; those that are only needed by others are not reported.
             let mut order = mine.clone();
             order.sort_unstable();
             order.dedup();
+            let few = subsets.entry(order.clone()).or_insert_with(|| self.few(rules, &order));
+            // Ids need not be unique, what is kept stands in its order.
             let by_place: Vec<(String, String)> =
                 order.iter().map(|r| (rules[*r].id.clone(), rules[*r].path.clone())).collect();
-            let found = match self.alone(&mut few, &p.input) {
+            let found = match self.alone(few, &p.input) {
                 Ok(f) => f,
                 Err(e) => {
                     for r in &mine {
@@ -116,6 +112,17 @@ impl<'a> Bench<'a> {
             }
         }
         Ok(results)
+    }
+
+    /// These rules, and unreported those that they need.
+    pub fn few(&self, rules: &[Detection], which: &[usize]) -> Vec<Detection> {
+        let mut few = rules.to_vec();
+        let mut at = 0;
+        tercel_catalog::retain(&mut few, |_| {
+            at += 1;
+            which.contains(&(at - 1))
+        });
+        few
     }
 
     /// One pass over all inputs of a single event, and over files, for the rules that can. Returns the rules

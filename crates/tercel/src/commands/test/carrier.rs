@@ -168,7 +168,7 @@ pub fn write(event: &Event, source: Option<Source>, time_column: Option<&str>) -
     let known = |json| Ok(Written { json, table: None });
     if WINDOWS.contains(&table) {
         return known(match source {
-            Some(Source::Winlogbeat) => winlogbeat(&fields, anywhere),
+            Some(Source::Winlogbeat) => winlogbeat(&fields, anywhere)?,
             Some(Source::Sentinel) => workspace_windows(table, &fields, anywhere),
             _ => event_log(&fields, anywhere),
         });
@@ -194,8 +194,8 @@ pub fn write(event: &Event, source: Option<Source>, time_column: Option<&str>) -
             row.insert("Type".into(), table.into());
             known(row.into())
         }
-        // A row of these tables is known by its action.
-        Some("Timestamp") if table.starts_with("Device") && row.contains_key("ActionType") => {
+        // A row is known by its action, if that is one which only this table has.
+        Some("Timestamp") if row.get("ActionType").and_then(Json::as_str).is_some_and(telling) => {
             row.remove("TimeGenerated");
             row.entry("Timestamp").or_insert_with(|| WHEN.into());
             row.entry("ReportId").or_insert_with(|| 1.into());
@@ -220,6 +220,33 @@ pub fn write(event: &Event, source: Option<Source>, time_column: Option<&str>) -
             Ok(Written { json: row.into(), table: Some(table.to_string()) })
         }
     }
+}
+
+/// Whether an action says of which of Defender's tables a row is.
+fn telling(action: &str) -> bool {
+    const ACTIONS: [&str; 20] = [
+        "ConnectionSuccess",
+        "ConnectionFailed",
+        "ConnectionRequest",
+        "ConnectionFound",
+        "ConnectionAttempt",
+        "InboundConnectionAccepted",
+        "ListeningConnectionCreated",
+        "ProcessCreated",
+        "FileCreated",
+        "FileDeleted",
+        "FileModified",
+        "FileRenamed",
+        "RegistryKeyCreated",
+        "RegistryKeyDeleted",
+        "RegistryKeyRenamed",
+        "RegistryValueSet",
+        "RegistryValueDeleted",
+        "ImageLoaded",
+        "LogonSuccess",
+        "LogonFailed",
+    ];
+    ACTIONS.contains(&action)
 }
 
 /// What stands in a JSON text, as it was before it was written there.
@@ -320,7 +347,7 @@ fn event_log(fields: &[(&str, &Value)], anywhere: Option<String>) -> Json {
 }
 
 /// Through Winlogbeat, without its modules: the event's own fields stay as they are.
-fn winlogbeat(fields: &[(&str, &Value)], anywhere: Option<String>) -> Json {
+fn winlogbeat(fields: &[(&str, &Value)], anywhere: Option<String>) -> Result<Json, String> {
     let p = parts(fields, anywhere);
     let mut log = Map::new();
     let mut put = |name: &str, v: Option<Json>| {
@@ -333,12 +360,12 @@ fn winlogbeat(fields: &[(&str, &Value)], anywhere: Option<String>) -> Json {
     put("event_id", p.id.map(|v| text(v).into()));
     put("provider_name", p.provider.clone().map(Into::into));
     put("record_id", p.record.map(plain));
+    let mut level = None;
     for (n, v) in p.rest {
-        let name = n.to_ascii_lowercase();
-        if name == "keywords" {
-            put("keywords", Some(json!([text(v)])));
-        } else {
-            put(&name, Some(plain(v)));
+        match n {
+            "Version" => put("version", Some(plain(v))),
+            "Level" => level = Some(level_name(v).ok_or("Winlogbeat has no such level")?),
+            n => return Err(format!("Winlogbeat writes {n} in words, not as the number that is asked for")),
         }
     }
     let mut process = Map::new();
@@ -355,10 +382,31 @@ fn winlogbeat(fields: &[(&str, &Value)], anywhere: Option<String>) -> Json {
     if let Some(provider) = p.provider {
         event["provider"] = provider.into();
     }
-    json!({
+    let mut out = json!({
         "@timestamp": p.time.unwrap_or_else(|| WHEN.into()), "ecs": { "version": "8.0.0" },
         "agent": { "type": "winlogbeat" }, "event": event, "winlog": log,
+    });
+    if let Some(level) = level {
+        out["log"] = json!({ "level": level });
+    }
+    Ok(out)
+}
+
+/// A level as Winlogbeat calls it.
+fn level_name(v: &Value) -> Option<&'static str> {
+    Some(match v.as_i64()? {
+        1 => "critical",
+        2 => "error",
+        3 => "warning",
+        4 => "information",
+        5 => "verbose",
+        _ => return None,
     })
+}
+
+/// The time of an event.
+fn when(fields: &[(&str, &Value)]) -> String {
+    fields.iter().find(|(n, _)| *n == "TimeGenerated").map_or_else(|| WHEN.into(), |(_, v)| iso(v))
 }
 
 fn number(text: &str) -> Json {
@@ -384,7 +432,7 @@ fn workspace_windows(table: &str, fields: &[(&str, &Value)], anywhere: Option<St
         row.insert("Type".into(), "SecurityEvent".into());
         return row.into();
     }
-    let p = parts(fields, anywhere);
+    let p = parts(fields, None);
     let mut data = String::new();
     for (n, v) in &p.data {
         data.push_str(&format!("<Data Name=\"{}\">{}</Data>", escaped(n), escaped(v)));
@@ -404,7 +452,7 @@ fn workspace_windows(table: &str, fields: &[(&str, &Value)], anywhere: Option<St
         row.insert(if n == "Level" { "EventLevel".into() } else { n.to_string() }, plain(v));
     }
     row.insert("EventData".into(), xml.into());
-    row.insert("RenderedDescription".into(), "".into());
+    row.insert("RenderedDescription".into(), anywhere.unwrap_or_default().into());
     row.insert("Type".into(), "Event".into());
     row.into()
 }
@@ -437,7 +485,7 @@ fn zeek(table: &str, fields: &[(&str, &Value)], anywhere: Option<String>) -> Jso
     }
     let mut row = Map::new();
     row.insert("_path".into(), path.into());
-    row.insert("ts".into(), WHEN.into());
+    row.insert("ts".into(), when(fields).into());
     for (n, v) in fields.iter().filter(|(n, _)| *n != "TimeGenerated") {
         let name = n.strip_prefix("id_").map_or_else(|| n.to_string(), |rest| format!("id.{rest}"));
         row.insert(name, plain(v));
@@ -471,8 +519,10 @@ fn audit(fields: &[(&str, &Value)], anywhere: Option<String>) -> Json {
     if let Some(text) = anywhere {
         body.push_str(&format!(" res=\"{}\"", text.replace('"', "'")));
     }
+    let at = when(fields);
+    let seconds = time::parse_datetime(&at).map_or(0, |t| time::to_unix_micros(t) / 1_000_000);
     json!({
-        "TimeGenerated": WHEN, "Computer": host, "Facility": "authpriv", "ProcessName": "audispd",
-        "SyslogMessage": format!("type={kind} msg=audit(1768469400.000:1):{body}"), "Type": "Syslog",
+        "TimeGenerated": at, "Computer": host, "Facility": "authpriv", "ProcessName": "audispd",
+        "SyslogMessage": format!("type={kind} msg=audit({seconds}.000:1):{body}"), "Type": "Syslog",
     })
 }

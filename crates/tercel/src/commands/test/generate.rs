@@ -17,10 +17,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tercel_catalog::{Detection, Role as Kind};
-use tercel_ir::Rel;
+use tercel_ir::{Rel, Value};
 use tercel_schema::{SchemaCatalog, Schemas};
 use tercel_verify::generate::{self as prover, Gap, Generated, Request, Role, Shown};
-use tercel_verify::{Budget, Event};
+use tercel_verify::{Budget, Event, Formula};
 
 /// A test that was made: one event, or several that belong together.
 pub struct Made {
@@ -155,7 +155,7 @@ impl Maker<'_> {
         }
         let Some(rel) = &d.rel else { return none(super::bench::not_compiled(d)) };
         match self.of(d, rel) {
-            Ok((made, source)) => self.tests(d, made, source),
+            Ok((made, source)) => self.tests(d, rel, made, source),
             Err(e) => none(e),
         }
     }
@@ -164,7 +164,50 @@ impl Maker<'_> {
     pub fn of(&self, d: &Detection, rel: &Rel) -> Result<(Generated, Option<Source>), String> {
         let mut rel = rel.clone();
         rel.fold_now(tercel_ir::time::parse_datetime(carrier::WHEN).unwrap_or_default());
-        let mut tables = prover::tables(&rel).map_err(|u| u.reason)?;
+        let tables = self.tables(d, &rel)?;
+        let mut never = None;
+        let mut why: Option<String> = None;
+        let mut best: Option<Generated> = None;
+        for t in &tables {
+            match (prover::events(&rel, t, &self.request(&carrier::given(t), self.args.limit)), &mut best) {
+                (Ok(made), None) if made.cases.is_empty() => never = Some(made),
+                (Ok(made), None) => best = Some(made),
+                (Ok(made), Some(best)) => complete(best, made),
+                (Err(u), None) => {
+                    why.get_or_insert(format!("{t}: {}", u.reason));
+                }
+                (Err(_), Some(_)) => {}
+            }
+            // What no event of one table can show, one of another may.
+            if best.as_ref().is_some_and(|b| b.missing.is_empty()) {
+                break;
+            }
+        }
+        match (best, why, never) {
+            (Some(made), ..) => Ok((made, self.args.source)),
+            (None, Some(why), _) => Err(why),
+            (None, None, Some(made)) => Ok((made, self.args.source)),
+            (None, None, None) => Err("it reads no table".into()),
+        }
+    }
+
+    fn request<'g>(
+        &self,
+        given: &'g [Vec<(tercel_ir::Name, tercel_ir::Value)>],
+        limit: usize,
+    ) -> Request<'g> {
+        Request {
+            budget: self.budget,
+            limit,
+            time: self.budget.time.saturating_mul(5).max(Duration::from_secs(1)),
+            given,
+            misses: self.args.only.as_deref() != Some("hits"),
+        }
+    }
+
+    /// The tables that events may be of, the most natural first.
+    fn tables(&self, d: &Detection, rel: &Rel) -> Result<Vec<tercel_ir::Name>, String> {
+        let mut tables = prover::tables(rel).map_err(|u| u.reason)?;
         let all: Vec<String> = tables.iter().map(ToString::to_string).collect();
         if let Some(s) = self.args.source {
             tables.retain(|t| s.writes(t, self.time_of(t).as_deref()));
@@ -174,30 +217,26 @@ impl Maker<'_> {
         }
         let named = d.data();
         tables.sort_by_key(|t| carrier::preference(t, named.iter().any(|n| **n == **t)));
-        let mut never = None;
-        let mut why: Option<String> = None;
-        for t in &tables {
-            let given = carrier::given(t);
-            let request = Request {
-                budget: self.budget,
-                limit: self.args.limit,
-                time: self.budget.time.saturating_mul(10).max(Duration::from_secs(1)),
-                given: &given,
-                misses: self.args.only.as_deref() != Some("hits"),
-            };
-            match prover::events(&rel, t, &request) {
-                Ok(made) if !made.cases.is_empty() => return Ok((made, self.args.source)),
-                Ok(made) => never = Some(made),
-                Err(u) => {
-                    why.get_or_insert(format!("{t}: {}", u.reason));
+        Ok(tables)
+    }
+
+    /// One event that a relation has.
+    pub fn hit(&self, d: &Detection, rel: &Rel) -> Result<Event, String> {
+        let mut rel = rel.clone();
+        rel.fold_now(tercel_ir::time::parse_datetime(carrier::WHEN).unwrap_or_default());
+        let mut why = "no event does".to_string();
+        for t in self.tables(d, &rel)? {
+            let given = carrier::given(&t);
+            match prover::events(&rel, &t, &Request { misses: false, ..self.request(&given, 1) }) {
+                Ok(made) => {
+                    if let Some(c) = made.cases.into_iter().find(|c| c.fires) {
+                        return Ok(c.event);
+                    }
                 }
+                Err(u) => why = u.reason,
             }
         }
-        match (why, never) {
-            (Some(why), _) => Err(why),
-            (None, Some(made)) => Ok((made, self.args.source)),
-            (None, None) => Err("it reads no table".into()),
-        }
+        Err(why)
     }
 
     pub fn time_of(&self, table: &str) -> Option<String> {
@@ -209,11 +248,29 @@ impl Maker<'_> {
         carrier::write(event, source, self.time_of(&event.table).as_deref())
     }
 
-    fn tests(&self, d: &Detection, made: Generated, source: Option<Source>) -> Tests {
+    /// Whether an event still does what it should when its whole text is what was written.
+    fn as_text(&self, rel: &Rel, c: &prover::Case, written: &Json) -> bool {
+        if !c.event.values.contains_key("$event") {
+            return true;
+        }
+        let Ok(ways) = Formula::of(rel) else { return true };
+        let text = Value::Str(written.to_string());
+        let look = |n: &str| match n {
+            "$event" => text.clone(),
+            n => c.event.values.get(n).cloned().unwrap_or_default(),
+        };
+        ways.iter().any(|w| w.table == c.event.table && w.matches(&look)) == c.fires
+    }
+
+    fn tests(&self, d: &Detection, rel: &Rel, made: Generated, source: Option<Source>) -> Tests {
         let mut out = Tests { skipped: made.skipped, ..Tests::default() };
         for c in &made.cases {
             let why = words(&c.shows, d);
             match self.write(&c.event, source) {
+                // What is looked for anywhere in an event may stand in what every event has, such as its time.
+                Ok(w) if !self.as_text(rel, c, &w.json) => {
+                    out.missing.push((false, format!("{why}: the rest of an event's text counts, too")));
+                }
                 Ok(w) => out.made.push(Made {
                     fires: c.fires,
                     why,
@@ -233,13 +290,49 @@ impl Maker<'_> {
                 out.none = Some((true, why));
                 continue;
             }
-            let (proved, why) = match m.why {
-                Gap::None => (true, "there is no such event".to_string()),
-                Gap::Unknown(why) => (false, why),
-            };
-            out.missing.push((proved, format!("{}: {why}", words(&[m.part], d))));
+            out.missing.push(match m.why {
+                Gap::None => (true, absent(&m.part, d)),
+                Gap::Unknown(why) => (false, format!("not decided whether {}: {why}", absent(&m.part, d))),
+            });
         }
         out
+    }
+}
+
+/// Takes from another table's events those that show what the first table's cannot.
+fn complete(best: &mut Generated, other: Generated) {
+    for mut c in other.cases {
+        let open = |s: &Shown| {
+            best.missing.iter().any(|m| {
+                let same =
+                    m.part.role == s.role || m.part.role == Role::Alternative && s.role == Role::Shared;
+                (m.part.span, &m.part.item) == (s.span, &s.item) && same
+            })
+        };
+        c.shows.retain(open);
+        if c.shows.is_empty() {
+            continue;
+        }
+        best.missing.retain(|m| {
+            !c.shows.iter().any(|s| {
+                (m.part.span, &m.part.item) == (s.span, &s.item)
+                    && (m.part.role == s.role || m.part.role == Role::Alternative && s.role == Role::Shared)
+            })
+        });
+        best.cases.push(c);
+    }
+    best.cases.sort_by_key(|c| !c.fires);
+}
+
+/// Of what there is no event.
+fn absent(m: &Shown, d: &Detection) -> String {
+    let part = part(d, m);
+    match m.role {
+        Role::Whole => "one of its queries finds nothing".into(),
+        Role::Alternative | Role::Shared => format!("nothing fires through `{part}`"),
+        Role::Beside => format!("nothing escapes exclusion because just `{part}` fails"),
+        Role::Condition => format!("nothing fails only `{part}`"),
+        Role::Exclusion => format!("nothing is excluded by `{part}` alone"),
     }
 }
 
@@ -250,8 +343,7 @@ fn words(shows: &[Shown], d: &Detection) -> String {
         .iter()
         .take(SHOWN)
         .map(|s| {
-            let part = s.span.and_then(|p| d.text.get(p.start as usize..p.end as usize)).map(short);
-            let part = part.unwrap_or_else(|| "what it asks for".into());
+            let part = part(d, s);
             match s.role {
                 Role::Whole => "all that it asks for".into(),
                 Role::Alternative => format!("fires through `{part}`"),
@@ -266,6 +358,22 @@ fn words(shows: &[Shown], d: &Detection) -> String {
         parts.push(format!("{} more", shows.len() - SHOWN));
     }
     parts.join(", ")
+}
+
+/// A part of a rule as its text has it; an only value with its key.
+fn part(d: &Detection, shown: &Shown) -> String {
+    if let Some(item) = &shown.item {
+        return short(&format!("\"{item}\""));
+    }
+    let Some(span) = shown.span else { return "what it asks for".into() };
+    let Some(text) = d.text.get(span.start as usize..span.end as usize) else { return String::new() };
+    let before = d.text.get(..span.start as usize).unwrap_or_default();
+    let line = before.rfind('\n').map_or(before, |at| &before[at + 1..]);
+    let key = line.trim_start().trim_start_matches("- ");
+    if d.language == tercel_catalog::Language::Sigma && key.trim_end().ends_with(':') {
+        return short(&format!("{key}{text}"));
+    }
+    short(text)
 }
 
 /// A piece of a rule on one line.

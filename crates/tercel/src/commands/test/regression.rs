@@ -48,7 +48,7 @@ fn info_of(d: &Detection) -> Option<PathBuf> {
         .lines()
         .find_map(|l| l.strip_prefix("regression_tests_path:"))
         .map(|p| p.trim().trim_matches(['"', '\'']).to_string());
-    let rule = std::path::absolute(&d.path).ok()?;
+    let rule = std::fs::canonicalize(&d.path).ok()?;
     let own = PathBuf::from(stem(&rule.to_string_lossy()).0);
     for above in rule.ancestors().skip(1).take(ABOVE) {
         let mut tries: Vec<PathBuf> = Vec::new();
@@ -60,7 +60,6 @@ fn info_of(d: &Detection) -> Option<PathBuf> {
         if let Ok(inner) = own.strip_prefix(above) {
             tries.push(above.join(FOLDERS[0]).join(inner).join("info.yml"));
         }
-        // A rule's own folder may hold no other path: nothing outside of what is named is opened.
         if let Some(found) = tries.into_iter().find(|p| is_info(p)) {
             return Some(found);
         }
@@ -68,10 +67,10 @@ fn info_of(d: &Detection) -> Option<PathBuf> {
     None
 }
 
+/// Nothing but such a file is opened, and none that a rule's text leads to by way of `..`.
 fn is_info(p: &Path) -> bool {
-    p.file_name().is_some_and(|n| n == "info.yml")
-        && !p.components().any(|c| c == std::path::Component::ParentDir)
-        && p.is_file()
+    let up = |c| c == std::path::Component::ParentDir;
+    p.file_name().is_some_and(|n| n == "info.yml") && !p.components().any(up) && p.is_file()
 }
 
 fn one(rule: usize, d: &Detection, info: &Path, out: &mut Vec<Regression>, broken: &mut Vec<Broken>) {
