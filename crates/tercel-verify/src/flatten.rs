@@ -244,7 +244,8 @@ fn now() -> i64 {
     const HOUR: u64 = 3_600;
     static NOW: LazyLock<i64> = LazyLock::new(|| {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        tercel_ir::time::UNIX_EPOCH.saturating_add((seconds / HOUR * HOUR) as i64 * tercel_ir::time::TICKS_PER_SECOND)
+        tercel_ir::time::UNIX_EPOCH
+            .saturating_add((seconds / HOUR * HOUR) as i64 * tercel_ir::time::TICKS_PER_SECOND)
     });
     *NOW
 }

@@ -75,6 +75,7 @@ impl Lemmas {
             }
             *seen = var.atoms.len();
             texts(atoms, &var.atoms, fresh, out);
+            base_names(atoms, &var.atoms, fresh, out);
             numbers(atoms, &var.atoms, out);
         }
     }
@@ -130,6 +131,41 @@ fn texts(atoms: &Atoms, list: &[AtomId], fresh: usize, out: &mut Vec<Vec<(AtomId
         implications(exact, exact, fresh_atoms, out);
         exclusions(folded, fresh_atoms, out);
         exclusions(exact, fresh_atoms, out);
+    }
+}
+
+/// A text that ends in a separator and a name has that base name, which decides all tests of base names
+/// that heed case no more than it does: `endswith "\lsass.exe"` is not `basename contains "cmd"`.
+fn base_names(atoms: &Atoms, list: &[AtomId], fresh: usize, out: &mut Vec<Vec<(AtomId, bool)>>) {
+    let test = |a: &AtomId| match &atoms.atom(*a).test {
+        Test::Text(l, t) => Some((*a, l.clone(), t.clone())),
+        _ => None,
+    };
+    let all: Vec<_> = list.iter().filter_map(test).collect();
+    let tests: Vec<_> = all.iter().filter(|(_, l, _)| l.base).collect();
+    if tests.is_empty() {
+        return;
+    }
+    let is_fresh = |a: &AtomId| list[fresh..].binary_search(a).is_ok();
+    let mut made = 0;
+    for (source, lens, t) in &all {
+        let TextTest::Literal { text, start, end: true, ci } = t else { continue };
+        if !lens.is_identity() || !(*start || text.contains(['\\', '/'])) {
+            continue;
+        }
+        for (a, l, t) in &tests {
+            let blind = l.maps.is_empty()
+                && matches!(t, TextTest::Literal { ci: true, .. } | TextTest::Term { ci: true, .. });
+            if (*ci && !blind) || !(is_fresh(a) || is_fresh(source)) {
+                continue;
+            }
+            if made == MOST {
+                return;
+            }
+            let image = l.apply(text);
+            out.push(vec![(*source, false), (*a, atoms.holds_of_image(*a, &image, &fold(&image)))]);
+            made += 1;
+        }
     }
 }
 

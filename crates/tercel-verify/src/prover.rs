@@ -29,6 +29,8 @@ pub(crate) enum Answer {
 /// Models for which no event was found, before a question is given up.
 const MAX_DOUBTS: usize = 12;
 
+/// Nodes of past questions that cost less than a new solver.
+const MANY: usize = 2_000;
 /// Clauses about tests of known texts.
 const SETTLED: usize = 600_000;
 
@@ -40,6 +42,10 @@ pub(crate) struct Prover {
     sat: Sat,
     atoms: Vec<Option<SatLit>>,
     nodes: QuickMap<Node, SatLit>,
+    /// Nodes that the solver had when it was last made anew.
+    kept: usize,
+    /// Everything that is known of atoms, for the next solver.
+    known: Vec<Literals>,
     lemmas: lemmas::Lemmas,
     /// Of equalities with different values: "one of those so far holds".
     one_of: HashMap<lemmas::OneOf, SatLit>,
@@ -59,6 +65,8 @@ impl Prover {
             sat: Sat::default(),
             atoms: Vec::new(),
             nodes: QuickMap::default(),
+            kept: 0,
+            known: Vec::new(),
             lemmas: lemmas::Lemmas::default(),
             one_of: HashMap::new(),
             grouped: 0,
@@ -131,13 +139,37 @@ impl Prover {
         self.nodes[&root]
     }
 
+    /// Says a clause over atoms.
+    fn learn(&mut self, clause: Literals) {
+        let lits: Vec<SatLit> = clause.iter().map(|(a, p)| self.lit(*a, *p)).collect();
+        self.sat.clause(lits);
+        self.known.push(clause);
+    }
+
+    /// Every question leaves its nodes behind, and the solver decides about all of them every time. When most
+    /// are of questions past, a new solver is told what is known.
+    fn refresh(&mut self) {
+        if self.nodes.len() < self.kept.saturating_mul(2).saturating_add(MANY) {
+            return;
+        }
+        self.sat = Sat::default();
+        self.atoms.clear();
+        self.nodes.clear();
+        self.one_of.clear();
+        self.grouped = 0;
+        for c in std::mem::take(&mut self.known) {
+            self.learn(c);
+        }
+        self.kept = usize::MAX;
+    }
+
     /// Tells the solver what is known about atoms without any search.
     fn teach(&mut self) {
+        self.refresh();
         let mut clauses = std::mem::take(&mut self.builder.facts);
         self.lemmas.learn(&self.builder.atoms, &mut clauses);
-        for c in &clauses {
-            let lits: Vec<SatLit> = c.iter().map(|(a, p)| self.lit(*a, *p)).collect();
-            self.sat.clause(lits);
+        for c in clauses {
+            self.learn(c);
         }
         for a in self.grouped..self.builder.atoms.list.len() {
             let a = a as AtomId;
@@ -183,6 +215,9 @@ impl Prover {
         // What is known of many atoms takes a while to say, but only once.
         meter.deadline = std::time::Instant::now() + budget.time;
         let mut assumptions: Vec<SatLit> = roots.iter().map(|r| self.encode(*r)).collect();
+        if self.kept == usize::MAX {
+            self.kept = self.nodes.len();
+        }
         // What is only "not decided" must not rule anything out for later questions.
         let mut guard: Option<SatLit> = None;
         let mut doubt: Option<Unknown> = None;
@@ -219,8 +254,7 @@ impl Prover {
                 Checked::Conflicts(cores) => {
                     for c in cores {
                         self.settle_equality(&c);
-                        let lits: Vec<SatLit> = c.iter().map(|(a, p)| self.lit(*a, !*p)).collect();
-                        self.sat.clause(lits);
+                        self.learn(c.into_iter().map(|(a, p)| (a, !p)).collect());
                     }
                     continue;
                 }
@@ -279,8 +313,7 @@ impl Prover {
             }
         }
         for (a, b, holds) in clauses {
-            let c = [self.lit(a, false), self.lit(b, holds)];
-            self.sat.clause(c);
+            self.learn(vec![(a, false), (b, holds)]);
         }
     }
 

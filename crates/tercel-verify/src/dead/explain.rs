@@ -178,6 +178,8 @@ impl Run<'_> {
         let siblings = self.tree.siblings(id).len();
         let excludes = self.tree.excludes(id);
         let about = if context == PartKind::All { truth.1 } else { truth.0 };
+        // Reasons are for people; when time is short the finding stands without.
+        let late = std::time::Instant::now() >= self.deadline;
         let example = match self.tree.prover.ask(&[about], self.budget) {
             Answer::Sat(row) => Some(row),
             _ => None,
@@ -190,7 +192,7 @@ impl Run<'_> {
             let truths = Truths::of(&self.tree.prover.builder.atoms, row);
             covered_by = self.cover(id, &truths);
         }
-        if covered_by.is_none() {
+        if covered_by.is_none() && !late {
             let all = self.tree.demands(id);
             found = reasons(self.tree.core(&[about], &all, self.budget));
         }
