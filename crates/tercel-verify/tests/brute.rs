@@ -5,9 +5,9 @@ mod support;
 
 use proptest::prelude::*;
 use std::sync::LazyLock;
-use support::{Random, columns};
+use support::{Random, columns, mutate};
 use tercel_ir::function::Context;
-use tercel_ir::{Expr, ExprKind, Rel, RelKind, Schema, Span, Type, Value};
+use tercel_ir::{Expr, Rel, RelKind, Schema, Span, Type, Value};
 use tercel_verify::{Budget, Comparison, Relation, compare};
 
 fn scan() -> Rel {
@@ -138,42 +138,6 @@ fn condition(r: &mut Random, depth: usize) -> Expr {
         2 | 3 => Expr::or(some(r), Span::default()),
         4 => Expr::not(condition(r, depth - 1), Span::default()),
         _ => leaf(r),
-    }
-}
-
-/// One thing changed somewhere.
-fn mutate(e: &mut Expr, r: &mut Random) {
-    let inner = e.children().len();
-    if inner > 0 && r.below(3) > 0 {
-        let at = r.below(inner);
-        if let Some(c) = e.children_mut().into_iter().nth(at) {
-            mutate(c, r);
-        }
-        return;
-    }
-    match &mut e.kind {
-        ExprKind::And(v) if r.below(2) == 0 => e.kind = ExprKind::Or(std::mem::take(v)),
-        ExprKind::Or(v) if r.below(2) == 0 => e.kind = ExprKind::And(std::mem::take(v)),
-        ExprKind::And(v) | ExprKind::Or(v) if v.len() > 1 => {
-            v.remove(r.below(v.len()));
-        }
-        ExprKind::Not(x) => {
-            let x = x.as_ref().clone();
-            *e = x;
-        }
-        ExprKind::Literal(Value::Long(n)) => *n += 1,
-        ExprKind::Literal(Value::Str(s)) if s.starts_with(['^', '(', '[']) => {}
-        ExprKind::Literal(Value::Str(s)) => match r.below(3) {
-            0 => *s = s.to_uppercase(),
-            1 => s.push('a'),
-            _ => {
-                s.pop();
-            }
-        },
-        ExprKind::Call(f, args) if f.name.starts_with("in") && args.len() > 2 => {
-            args.remove(1 + r.below(args.len() - 1));
-        }
-        _ => {}
     }
 }
 

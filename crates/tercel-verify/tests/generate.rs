@@ -137,6 +137,26 @@ fn queries_over_many_events_are_refused_with_a_reason() {
 }
 
 #[test]
+fn computed_conditions_have_parts_too() {
+    let made = events(
+        "T | extend A = File in~ ('a.exe', 'b.exe'), B = Port == 80 | extend C = iff(Cmd has 'x', 1, 0) \
+         | where A or B | where C == 1",
+    );
+    let items: BTreeSet<_> = made
+        .cases
+        .iter()
+        .flat_map(|c| &c.shows)
+        .filter(|s| s.role == Role::Alternative)
+        .map(|s| s.span.unwrap())
+        .collect();
+    // Two files; the port; the files as one alternative to it.
+    assert_eq!((items.len(), &made.missing[..]), (4, &[][..]), "{made:#?}");
+    // A column that was changed since is not what was asked for.
+    let made = events("T | extend A = Port == 80 | extend Port = 81 | where A");
+    assert!(made.cases.iter().any(|c| c.fires && c.event.values.get("Port") == Some(&Value::Long(80))));
+}
+
+#[test]
 fn random_conditions() {
     let mut r = Random(7);
     let leaf = |r: &mut Random| -> String {

@@ -7,6 +7,7 @@
 //! for by hand, by changing one value of an event that fires. Whatever comes of it is evaluated before it is
 //! handed out.
 
+mod inline;
 mod sites;
 mod tree;
 mod vary;
@@ -140,6 +141,7 @@ pub fn tables(rel: &Rel) -> Result<Vec<Name>, Unknown> {
 /// # Errors
 /// When the detection is not one over single events, or nothing could be found out about it.
 pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated, Unknown> {
+    let rel = &inline::inlined(rel);
     let mut flat = Flattener::new();
     let mut branches = flat.branches(rel)?;
     branches.retain(|b| &*b.table == table);
@@ -212,6 +214,9 @@ impl Run<'_> {
                     let Some(e) = self.equals(column, value) else { continue };
                     fixed.push(self.tree.prover.builder.truth(&e, true)?);
                     names.push(column.clone());
+                }
+                if Instant::now() >= self.deadline {
+                    return Err(Unknown::new("the time for all its test events is used up"));
                 }
                 let roots: Vec<Node> = fixed.iter().copied().chain([whole]).collect();
                 match self.tree.prover.ask(&roots, &self.request.budget) {

@@ -235,3 +235,62 @@ pub fn fires(list: &[BranchFormula], row: &Row) -> bool {
 pub fn formulas(text: &str) -> Vec<BranchFormula> {
     Formula::of(&rel(text)).unwrap_or_else(|u| panic!("{text}: {u}"))
 }
+
+/// One thing changed somewhere.
+pub fn mutate(e: &mut Expr, r: &mut Random) {
+    let inner = e.children().len();
+    if inner > 0 && r.below(3) > 0 {
+        let at = r.below(inner);
+        if let Some(c) = e.children_mut().into_iter().nth(at) {
+            mutate(c, r);
+        }
+        return;
+    }
+    match &mut e.kind {
+        ExprKind::And(v) if r.below(2) == 0 => e.kind = ExprKind::Or(std::mem::take(v)),
+        ExprKind::Or(v) if r.below(2) == 0 => e.kind = ExprKind::And(std::mem::take(v)),
+        ExprKind::And(v) | ExprKind::Or(v) if v.len() > 1 => {
+            v.remove(r.below(v.len()));
+        }
+        ExprKind::Not(x) => {
+            let x = x.as_ref().clone();
+            *e = x;
+        }
+        ExprKind::Literal(Value::Long(n)) => *n += 1,
+        ExprKind::Literal(Value::Str(s)) if s.starts_with(['^', '(', '[']) => {}
+        ExprKind::Literal(Value::Str(s)) => match r.below(4) {
+            0 => *s = s.to_uppercase(),
+            1 => *s = s.to_lowercase(),
+            2 => s.push('a'),
+            _ => {
+                s.pop();
+            }
+        },
+        ExprKind::Call(f, args) if f.name.starts_with("in") && args.len() > 2 => {
+            args.remove(1 + r.below(args.len() - 1));
+        }
+        _ => {}
+    }
+}
+
+/// The condition without the parts at these places: conditions are met, alternatives are not there.
+pub fn without(e: &mut Expr, places: &[Span]) {
+    let gone = |x: &Expr| places.contains(&x.span);
+    match &mut e.kind {
+        ExprKind::And(items) => {
+            items.retain(|i| !gone(i));
+            items.iter_mut().for_each(|i| without(i, places));
+        }
+        ExprKind::Or(items) => {
+            items.retain(|i| !gone(i));
+            items.iter_mut().for_each(|i| without(i, places));
+            // A membership test among alternatives is a part of their list.
+            items.retain(|i| !matches!(&i.kind, ExprKind::Call(f, args) if f.name.starts_with("in") && args.len() == 1));
+        }
+        ExprKind::Not(x) => without(x, places),
+        ExprKind::Call(f, args) if matches!(f.name, "in" | "in_ci" | "has_any") && args.len() > 2 => {
+            args.retain(|a| !gone(a));
+        }
+        _ => {}
+    }
+}
