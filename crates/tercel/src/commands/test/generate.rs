@@ -168,8 +168,12 @@ impl Maker<'_> {
         let mut never = None;
         let mut why: Option<String> = None;
         let mut best: Option<Generated> = None;
+        let request = self.request(&[], self.args.limit);
+        let deadline = Instant::now() + request.time;
         for t in &tables {
-            match (prover::events(&rel, t, &self.request(&carrier::given(t), self.args.limit)), &mut best) {
+            let given = carrier::given(t);
+            let time = deadline.saturating_duration_since(Instant::now());
+            match (prover::events(&rel, t, &Request { given: &given, time, ..request }), &mut best) {
                 (Ok(made), None) if made.cases.is_empty() => never = Some(made),
                 (Ok(made), None) => best = Some(made),
                 (Ok(made), Some(best)) => complete(best, made),
