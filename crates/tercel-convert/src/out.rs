@@ -242,7 +242,9 @@ pub(crate) fn convert(
                         Relation::Different => Fidelity::Different,
                         Relation::Unknown => Fidelity::Unproved,
                     };
-                    (with_losses(f, &losses), a.reason)
+                    let all = with_losses(f, &losses);
+                    let apart = f == Fidelity::Exact && all != f && a.reason.is_none();
+                    (all, if apart { Some(APART.to_string()) } else { a.reason })
                 }
             };
             Ok(Conversion {
@@ -256,6 +258,8 @@ pub(crate) fn convert(
         }
     }
 }
+
+const APART: &str = "proved equal apart from what is lost";
 
 /// The proof is about one table's rows as the views tell them. What a table does not record at all is a
 /// loss beyond it.
