@@ -303,27 +303,51 @@ impl Slot {
     /// made of those is the full parser's business.
     #[inline]
     fn fits(&self, chunk: &[u8]) -> bool {
-        let len = usize::from(self.len);
+        let (mask, rest) = SIZES[usize::from(self.ty)];
+        if self.len & mask != rest {
+            return false;
+        }
         match self.ty {
-            ty::NULL | ty::ANSI | ty::BINARY | ty::XML => true,
-            ty::STRING => len.is_multiple_of(2),
-            ty::INT8 | ty::UINT8 => len == 1,
-            ty::INT16 | ty::UINT16 => len == 2,
-            ty::INT32 | ty::UINT32 | ty::BOOL | ty::HEX32 | 0x0b => len == 4,
-            ty::INT64 | ty::UINT64 | ty::FILETIME | ty::HEX64 | 0x0c => len == 8,
-            ty::GUID | ty::SYSTEMTIME => len == 16,
-            ty::SIZE => matches!(len, 4 | 8),
-            ty::SID => matches!(self.bytes(chunk), [_, n, ..] if len == 8 + 4 * usize::from(*n)),
-            ty::STRINGS => len.is_multiple_of(2) && matches!(self.bytes(chunk), [] | [.., 0, 0]),
-            0x83 | 0x84 => true,
-            0x85 | 0x86 => len.is_multiple_of(2),
-            0x87 | 0x88 | 0x8b | 0x8d | 0x94 => len.is_multiple_of(4),
-            0x89 | 0x8a | 0x8c | 0x91 | 0x95 => len.is_multiple_of(8),
-            0x8f | 0x92 => len.is_multiple_of(16),
-            _ => false,
+            ty::SID => matches!(self.bytes(chunk), [_, n, ..] if self.len == 8 + 4 * u16::from(*n)),
+            ty::SIZE => matches!(self.len, 4 | 8),
+            ty::STRINGS => matches!(self.bytes(chunk), [] | [.., 0, 0]),
+            _ => true,
         }
     }
 }
+
+/// What sizes the values of a type have: some of their bits. Looked up, because types come in no order that a
+/// processor could foresee.
+static SIZES: [(u16, u16); 256] = {
+    /// Of a type that is not known no size fits.
+    const NEVER: (u16, u16) = (0, 1);
+    const fn exactly(n: u16) -> (u16, u16) {
+        (u16::MAX, n)
+    }
+    /// `n` is a power of two.
+    const fn multiple(n: u16) -> (u16, u16) {
+        (n - 1, 0)
+    }
+    let mut sizes = [NEVER; 256];
+    let mut i = 0;
+    while i < 256 {
+        sizes[i] = match i as u8 {
+            ty::NULL | ty::ANSI | ty::BINARY | ty::XML | 0x83 | 0x84 => multiple(1),
+            ty::STRING | ty::STRINGS | 0x85 | 0x86 => multiple(2),
+            ty::INT8 | ty::UINT8 => exactly(1),
+            ty::INT16 | ty::UINT16 => exactly(2),
+            ty::INT32 | ty::UINT32 | ty::BOOL | ty::HEX32 | 0x0b => exactly(4),
+            ty::INT64 | ty::UINT64 | ty::FILETIME | ty::HEX64 | 0x0c => exactly(8),
+            ty::GUID | ty::SYSTEMTIME => exactly(16),
+            ty::SIZE | ty::SID | 0x87 | 0x88 | 0x8b | 0x8d | 0x94 => multiple(4),
+            0x89 | 0x8a | 0x8c | 0x91 | 0x95 => multiple(8),
+            0x8f | 0x92 => multiple(16),
+            _ => NEVER,
+        };
+        i += 1;
+    }
+    sizes
+};
 
 /// An instance of a template.
 #[derive(Clone, Copy, Debug)]

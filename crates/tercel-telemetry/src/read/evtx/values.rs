@@ -164,16 +164,30 @@ pub(super) trait Text {
     }
 
     fn guid(&mut self, bytes: &[u8]) -> Option<()> {
-        const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+        // Each byte, and where its digits go.
+        const PLACES: [(usize, usize); 16] = [
+            (3, 1),
+            (2, 3),
+            (1, 5),
+            (0, 7),
+            (5, 10),
+            (4, 12),
+            (7, 15),
+            (6, 17),
+            (8, 20),
+            (9, 22),
+            (10, 25),
+            (11, 27),
+            (12, 29),
+            (13, 31),
+            (14, 33),
+            (15, 35),
+        ];
         let bytes: &[u8; 16] = bytes.first_chunk()?;
         let mut text = *b"{00000000-0000-0000-0000-000000000000}";
-        let mut at = 1;
-        for (i, from) in ORDER.into_iter().enumerate() {
-            at += usize::from(matches!(i, 4 | 6 | 8 | 10));
-            let b = bytes[from];
-            text[at] = LOWER[usize::from(b >> 4)];
-            text[at + 1] = LOWER[usize::from(b & 15)];
-            at += 2;
+        for (from, to) in PLACES {
+            text[to] = LOWER[usize::from(bytes[from] >> 4)];
+            text[to + 1] = LOWER[usize::from(bytes[from] & 15)];
         }
         self.bytes(&text)
     }
