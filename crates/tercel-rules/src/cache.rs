@@ -204,6 +204,59 @@ impl Lists {
     }
 }
 
+/// Things that satisfied sets of patterns are remembered up to this number of lists.
+const MAX_SATISFIED: usize = 1 << 14;
+
+/// The classes of one group: lists of the parts that hold, and what is known of how to get there.
+pub(crate) struct Classes {
+    parts: Lists,
+    /// Lists of the sets of patterns that a value satisfied, and the class of each. The sets decide the class,
+    /// and values that are new every time still satisfy the same few sets.
+    satisfied: Lists,
+    class: Vec<u32>,
+}
+
+impl Classes {
+    pub(crate) fn new() -> Classes {
+        Classes { parts: Lists::new(), satisfied: Lists::new(), class: vec![UNKNOWN] }
+    }
+
+    /// The class of values that satisfy these sets of patterns, in order; `parts` finds out which parts hold
+    /// then.
+    pub(crate) fn of(&mut self, sets: &[u32], parts: impl FnOnce() -> Vec<u32>) -> u32 {
+        if let Some(i) = self.satisfied.find(sets)
+            && self.class[i as usize] != UNKNOWN
+        {
+            return self.class[i as usize];
+        }
+        let class = self.parts.intern(&parts());
+        if self.satisfied.len() >= MAX_SATISFIED {
+            self.satisfied.clear();
+            self.class = vec![UNKNOWN];
+        }
+        let i = self.satisfied.intern(sets) as usize;
+        self.class.resize(self.satisfied.len(), UNKNOWN);
+        self.class[i] = class;
+        class
+    }
+
+    /// The parts of each class.
+    pub(crate) fn parts(&self) -> &Lists {
+        &self.parts
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Classes::new();
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.parts.bytes() + self.satisfied.bytes() + self.class.capacity() * 4
+    }
+}
+
+/// A list of which the class is not known.
+const UNKNOWN: u32 = u32::MAX;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! From a value not seen before to its class: the set of parts that it satisfies.
 
-use crate::cache::Lists;
+use crate::cache::Classes;
 use crate::compile::Read;
 use crate::eval::{eval, truth};
 use crate::hash::FastMap;
@@ -21,7 +21,6 @@ pub(crate) struct Classifier {
     sets: Seen,
     parts: Seen,
     touched: Vec<u32>,
-    found: Vec<u32>,
     text: String,
     folded: String,
 }
@@ -48,16 +47,14 @@ impl Classifier {
         set: &RuleSet,
         group: u32,
         raws: &[RawValue<'_>],
-        classes: &mut Lists,
+        classes: &mut Classes,
         own: Option<&OwnIndexes>,
     ) -> u32 {
         let program = &set.groups[group as usize];
-        let Classifier { patterns, sets, parts, touched, found, text, folded } = self;
+        let Classifier { patterns, sets, parts, touched, text, folded } = self;
         patterns.begin(set.patterns.len());
         sets.begin(set.formulas.sets.len());
-        parts.begin(set.parts.len());
         touched.clear();
-        found.clear();
         let mut hit = |pattern: u32| {
             for s in set.sets_of.get(pattern) {
                 if sets.first(*s) {
@@ -79,18 +76,21 @@ impl Classifier {
                 on_value(subject, &value, set, &index, folded, patterns, &mut hit);
             }
         }
-        let mut part = |p: u32, found: &mut Vec<u32>| {
-            let node = set.parts[p as usize].node;
-            if parts.first(p) && set.formulas.holds(node, &|s| sets.has(s)) {
-                found.push(p);
+        touched.sort_unstable();
+        let holding = || {
+            parts.begin(set.parts.len());
+            let mut found = Vec::new();
+            let of_sets = touched.iter().flat_map(|s| set.parts_of.get(*s));
+            for p in of_sets.chain(&program.always) {
+                let holds = || set.formulas.holds(set.parts[*p as usize].node, &|s| sets.has(s));
+                if parts.first(*p) && holds() {
+                    found.push(*p);
+                }
             }
+            found.sort_unstable();
+            found
         };
-        for s in &*touched {
-            set.parts_of.get(*s).iter().for_each(|p| part(*p, found));
-        }
-        program.always.iter().for_each(|p| part(*p, found));
-        found.sort_unstable();
-        classes.intern(found)
+        classes.of(touched, holding)
     }
 }
 

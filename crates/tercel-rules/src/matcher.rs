@@ -1,6 +1,6 @@
 //! Meeting events: the part of the program that runs for every one of them.
 
-use crate::cache::{Lists, Values};
+use crate::cache::{Classes, Values};
 use crate::classify::{Classifier, OwnIndexes};
 use crate::compile::{EVENT, RECORD, SOURCE, TIME};
 use crate::eval::eval;
@@ -56,7 +56,7 @@ struct Layout {
 /// The values of one group: which are remembered, and what classes there are.
 struct GroupState {
     values: Values,
-    classes: Lists,
+    classes: Classes,
 }
 
 /// Runs a [`RuleSet`] over events. One for each thread; it holds the caches and memos.
@@ -93,7 +93,7 @@ struct Room {
 impl Matcher {
     /// A matcher with nothing remembered.
     pub fn new(set: Arc<RuleSet>) -> Matcher {
-        let group = |_| GroupState { values: Values::new(set.limits.cache_bytes), classes: Lists::new() };
+        let group = |_| GroupState { values: Values::new(set.limits.cache_bytes), classes: Classes::new() };
         Matcher {
             groups: set.groups.iter().map(group).collect(),
             out: empty(&set),
@@ -127,7 +127,7 @@ impl Matcher {
             misses: own.misses,
             long: own.long,
             event_types: self.types.len() as u64,
-            classes: self.groups.iter().map(|g| g.classes.len() as u64 - 1).sum(),
+            classes: self.groups.iter().map(|g| g.classes.parts().len() as u64 - 1).sum(),
             bytes: bytes as u64,
             ..self.statistics
         }
@@ -192,7 +192,7 @@ impl Matcher {
         let id = *self.type_ids.entry((l.table, key.clone())).or_insert_with(|| {
             let mut parts = Vec::new();
             for ((g, _), class) in l.types.iter().zip(&key) {
-                parts.extend_from_slice(groups[*g as usize].classes.get(*class));
+                parts.extend_from_slice(groups[*g as usize].classes.parts().get(*class));
             }
             types.push(EventType::new(set, l.table, &parts));
             types.len() as u32 - 1
@@ -485,7 +485,7 @@ impl LayoutSink for Matcher {
                 }
             };
             if class != 0 {
-                let classes = &self.groups[group as usize].classes;
+                let classes = self.groups[group as usize].classes.parts();
                 crowded |= classes.len() > self.set.limits.classes;
                 let local = event_type.local(place, class, classes);
                 if local != 0 {

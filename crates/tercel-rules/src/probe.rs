@@ -65,7 +65,8 @@ impl Window {
         &self.bytes[..self.width]
     }
     fn stands_at(&self, text: &[u8], at: usize) -> bool {
-        text.get(at..at + self.width).is_some_and(|t| t.iter().zip(self.bytes()).all(|(t, b)| folded(*t) == *b))
+        text.get(at..at + self.width)
+            .is_some_and(|t| t.iter().zip(self.bytes()).all(|(t, b)| folded(*t) == *b))
     }
     fn place_in(&self, needle: &[u8]) -> Option<u32> {
         (0..needle.len()).find(|at| self.stands_at(needle, *at)).map(|at| at as u32)

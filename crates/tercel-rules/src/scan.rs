@@ -19,12 +19,17 @@ const MAX_STRIDE: usize = 12;
 /// Words of a bitmap for few grams, and for many: the processor's nearest cache holds either.
 const FEW: usize = 512;
 const MANY: usize = 4096;
+/// Words of a bitmap of all pairs of bytes.
+const PAIRS: usize = (1 << 16) / 64;
 
 /// One width of grams.
 struct Lane {
     gram: usize,
     stride: usize,
     bitmap: Vec<u64>,
+    /// Where every position is looked at: the pairs of bytes that grams begin with, a bit each. Asking for
+    /// them first takes no arithmetic.
+    pairs: Vec<u64>,
     /// By gram: a range of `places`.
     starts: FastMap<u32, (u32, u32)>,
     /// Needle, and where in it the gram begins.
@@ -98,20 +103,36 @@ impl Lane {
         let words = if by_gram.len() <= FEW { FEW } else { MANY };
         let shift = 32 - 6 - words.trailing_zeros();
         let mut bitmap = vec![0; words];
+        let mut pairs = vec![0; if stride == 1 { PAIRS } else { 0 }];
         let mut starts = FastMap::default();
         let mut places = Vec::new();
         for (g, list) in by_gram {
             let (word, bit) = slot(g, shift);
             bitmap[word] |= bit;
+            if stride == 1 {
+                let pair = (g & 0xFFFF) as usize;
+                pairs[pair >> 6] |= 1 << (pair & 63);
+            }
             let from = places.len() as u32;
             places.extend(list);
             starts.insert(g, (from, places.len() as u32));
         }
-        Lane { gram, stride, bitmap, starts, places }
+        Lane { gram, stride, bitmap, pairs, starts, places }
     }
 
     fn run(&self, needles: &[Box<[u8]>], text: &[u8], found: &mut impl FnMut(u32)) {
         let mut meet = |at, gram| self.check(needles, text, at, gram, found);
+        if let Ok(pairs) = <&[u64; PAIRS]>::try_from(&self.pairs[..]) {
+            let may_be = |g| match <&[u64; FEW]>::try_from(&self.bitmap[..]) {
+                Ok(few) => may_be(few, g),
+                Err(_) => <&[u64; MANY]>::try_from(&self.bitmap[..]).is_ok_and(|many| may_be(many, g)),
+            };
+            return every(pairs, self.gram, text, &mut |at, g| {
+                if may_be(g) {
+                    meet(at, g);
+                }
+            });
+        }
         // With the sizes known, no access needs a check of bounds.
         if let Ok(few) = <&[u64; FEW]>::try_from(&self.bitmap[..]) {
             by_stride(few, self.gram, self.stride, text, &mut meet);
@@ -130,6 +151,27 @@ impl Lane {
                 found(*id);
             }
         }
+    }
+}
+
+/// Every position whose pair of bytes may begin a gram, with the gram there.
+fn every(pairs: &[u64; PAIRS], gram: usize, text: &[u8], meet: &mut impl FnMut(usize, u32)) {
+    const STEP: usize = 6;
+    let known = |pair: u64| pairs[(pair & 0xFFFF) as usize >> 6] >> (pair & 63) & 1;
+    let mut at = 0;
+    // A word has six positions with three bytes each.
+    while let Some(word) = text.get(at..).and_then(|t| t.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*word) | 0x2020_2020_2020_2020;
+        let hits = (0..STEP).fold(0, |hits, i| hits | known(word >> (8 * i)) << i);
+        if hits != 0 {
+            for i in (0..STEP).filter(|i| hits >> i & 1 == 1 && at + i + gram <= text.len()) {
+                meet(at + i, gram_at(&text[at + i..], gram));
+            }
+        }
+        at += STEP;
+    }
+    for at in (at..text.len()).take_while(|at| at + gram <= text.len()) {
+        meet(at, gram_at(&text[at..], gram));
     }
 }
 

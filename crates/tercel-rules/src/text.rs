@@ -84,39 +84,89 @@ impl Lists {
     }
 }
 
-/// Texts met from one end, byte by byte.
+/// Texts met from one end. Where only one text goes on, its bytes are compared in one go.
 #[derive(Default)]
 struct Trie {
-    /// By node and byte.
-    next: FastMap<u64, u32>,
+    nodes: Vec<TrieNode>,
+    /// Edges, those of a node together and in order of their first bytes.
+    firsts: Vec<u8>,
+    edges: Vec<TrieEdge>,
+    labels: Vec<u8>,
     lists: Lists,
 }
 
+struct TrieNode {
+    edges: (u32, u32),
+}
+
+/// The node that it leads to has the number of the edge and one more: the root has no edge.
+struct TrieEdge {
+    label: (u32, u32),
+}
+
 impl Trie {
-    fn of(texts: Vec<(Vec<u8>, Entry)>) -> Trie {
-        let mut next = FastMap::default();
-        let mut lists: Vec<Vec<Entry>> = vec![Vec::new()];
-        for (text, entry) in texts {
-            let mut node = 0u32;
-            for b in text {
-                node = *next.entry(u64::from(node) << 8 | u64::from(b)).or_insert_with(|| {
-                    lists.push(Vec::new());
-                    lists.len() as u32 - 1
-                });
-            }
-            lists[node as usize].push(entry);
+    fn of(mut texts: Vec<(Vec<u8>, Entry)>) -> Trie {
+        if texts.is_empty() {
+            return Trie::default();
         }
-        Trie { next, lists: Lists::of(lists) }
+        texts.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut trie = Trie::default();
+        let mut lists = vec![Vec::new()];
+        trie.nodes.push(TrieNode { edges: (0, 0) });
+        // Nodes yet to be taken apart: the node, its texts, how many bytes of them lead to it.
+        let mut open = std::collections::VecDeque::from([(0usize, 0..texts.len(), 0usize)]);
+        while let Some((node, range, depth)) = open.pop_front() {
+            let mut from = range.start;
+            while from < range.end && texts[from].0.len() == depth {
+                lists[node].push(texts[from].1);
+                from += 1;
+            }
+            let first_edge = trie.edges.len() as u32;
+            while from < range.end {
+                let byte = texts[from].0[depth];
+                let same = texts[from..range.end].partition_point(|t| t.0[depth] == byte);
+                let group = from..from + same;
+                // Sorted: what the first and the last have in common all of them have.
+                let (a, b) = (&texts[group.start].0, &texts[group.end - 1].0);
+                let to = depth + a[depth..].iter().zip(&b[depth..]).take_while(|(a, b)| a == b).count();
+                let label = trie.labels.len() as u32;
+                trie.labels.extend_from_slice(&a[depth..to]);
+                trie.firsts.push(byte);
+                trie.edges.push(TrieEdge { label: (label, trie.labels.len() as u32) });
+                trie.nodes.push(TrieNode { edges: (0, 0) });
+                lists.push(Vec::new());
+                open.push_back((trie.nodes.len() - 1, group, to));
+                from += same;
+            }
+            trie.nodes[node].edges = (first_edge, trie.edges.len() as u32);
+        }
+        trie.lists = Lists::of(lists);
+        trie
     }
 
-    fn walk(&self, bytes: impl Iterator<Item = u8>, found: &mut impl FnMut(Entry)) {
-        let mut node = 0u32;
-        for b in bytes {
-            match self.next.get(&(u64::from(node) << 8 | u64::from(b))) {
-                Some(n) => node = *n,
-                None => return,
+    /// `bytes` are those of the text from the end where texts are met.
+    fn walk(&self, mut bytes: impl Iterator<Item = u8>, found: &mut impl FnMut(Entry)) {
+        let mut at = 0usize;
+        let Some(mut node) = self.nodes.first() else { return };
+        loop {
+            self.lists.get(at as u32).iter().for_each(|e| found(*e));
+            let Some(byte) = bytes.next() else { return };
+            let (from, to) = node.edges;
+            let firsts = &self.firsts[from as usize..to as usize];
+            let place = match firsts {
+                [one] => (*one == byte).then_some(0),
+                _ => firsts.binary_search(&byte).ok(),
+            };
+            let Some(place) = place else { return };
+            let edge = from as usize + place;
+            let (from, to) = self.edges[edge].label;
+            // The first byte of a label is known to be the same.
+            let label = &self.labels[from as usize + 1..to as usize];
+            if !label.iter().all(|l| bytes.next() == Some(*l)) {
+                return;
             }
-            self.lists.get(node).iter().for_each(|e| found(*e));
+            at = edge + 1;
+            node = &self.nodes[at];
         }
     }
 }
@@ -165,6 +215,9 @@ pub(crate) struct TextIndex {
     ends: Trie,
     automaton: Option<AhoCorasick>,
     scanner: Option<Scanner>,
+    /// Needles that only a text beyond ASCII can have, and where theirs begin among the lists.
+    beyond: Option<Scanner>,
+    beyond_from: u32,
     inner_lists: Lists,
     /// The length of the longest whole text.
     longest: usize,
@@ -229,14 +282,20 @@ impl TextIndex {
                 _ => {}
             }
         }
-        let (inner_texts, inner_entries): (Vec<Box<str>>, Vec<Vec<Entry>>) = inner.into_iter().unzip();
-        let (mut automaton, mut scanner) = (None, None);
+        let (ascii, other): (Vec<_>, Vec<_>) = inner.into_iter().partition(|(t, _)| t.is_ascii());
+        let beyond_from = ascii.len() as u32;
+        let mut inner_entries = Vec::with_capacity(ascii.len() + other.len());
+        let mut texts = |needles: Vec<(Box<str>, Vec<Entry>)>| -> Vec<Box<str>> {
+            needles.into_iter().map(|(text, entries)| (text, inner_entries.push(entries)).0).collect()
+        };
+        let (ascii, other) = (texts(ascii), texts(other));
+        let automaton = if ascii.is_empty() { None } else { automaton_of(&ascii) };
+        let scanner_of = |texts: Vec<Box<str>>| {
+            let bytes = texts.into_iter().map(|t| t.into_string().into_bytes().into());
+            (bytes.len() > 0).then(|| Scanner::new(bytes))
+        };
+        let (scanner, beyond) = (scanner_of(ascii), scanner_of(other));
         let inner_lists = Lists::of(inner_entries);
-        if !inner_texts.is_empty() {
-            automaton = automaton_of(&inner_texts);
-            scanner =
-                Some(Scanner::new(inner_texts.into_iter().map(|t| t.into_string().into_bytes().into())));
-        }
         let longest = exact.keys().map(|t| t.len()).max().unwrap_or(0);
         let mut table = HashTable::with_capacity(exact.len());
         let (mut exact_texts, mut exact_entries) = (Vec::new(), Vec::new());
@@ -257,6 +316,8 @@ impl TextIndex {
             ends: Trie::of(ends),
             automaton,
             scanner,
+            beyond,
+            beyond_from,
             inner_lists,
             longest,
             always,
@@ -311,6 +372,13 @@ impl TextIndex {
                 });
             }
             _ => {}
+        }
+        if let Some(beyond) = &self.beyond
+            && let Some(folded) = now.filter(|f| !f.is_ascii())
+        {
+            beyond.run(folded.as_bytes(), &mut |i| {
+                self.inner_lists.get(self.beyond_from + i).iter().for_each(|e| meet.meet(*e));
+            });
         }
         self.always.iter().for_each(|e| meet.meet(*e));
         if !self.regexes.is_empty() && !text.is_ascii() && text.contains('ſ') {
