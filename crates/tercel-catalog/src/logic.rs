@@ -67,6 +67,12 @@ impl Source {
 }
 
 impl Detection {
+    /// Lets go of what compiling made, which is most of what a detection holds.
+    pub fn forget(&mut self) {
+        self.rel = None;
+        self.never = None;
+    }
+
     /// The log source of a Sigma rule.
     pub fn source(&self) -> Option<Source> {
         let Document::Rule(rule) = &**self.piped.as_ref().or(self.document())? else { return None };

@@ -6,7 +6,7 @@ use crate::language::Language;
 use crate::lint::{Finding, LintOptions};
 use crate::logic::{Source, Sources};
 use std::collections::BTreeMap;
-use tercel_ir::Diagnostic;
+use tercel_ir::{Catalog, Diagnostic};
 use tercel_verify::{
     BranchFormula, Budget, Comparison, Formula, Pair, Relation, Unknown, inclusions, overlaps,
 };
@@ -58,7 +58,10 @@ pub fn compare_all(all: &[Detection], options: &CompileOptions, ask: Ask, budget
     };
     let common = |i: usize, j: usize| how(i, j) == Some(Sources::Common);
     out.pairs = match ask {
-        Ask::Inclusions => by_source(&sources, &logic, common, budget),
+        Ask::Inclusions => {
+            let of = |members: &[usize]| members.iter().map(|i| logic[*i].clone()).collect();
+            by_source(&sources, of, budget)
+        }
         Ask::Everything => overlaps(&logic, common, budget),
     };
     if ask == Ask::Everything {
@@ -115,18 +118,16 @@ fn formulas(d: &Detection, rel: Option<tercel_ir::Rel>) -> Result<Vec<BranchForm
 }
 
 /// Rules of one log source at a time: only they are compared, and a set of thousands is small pieces. A log
-/// source that holds others goes with each of them.
+/// source that holds others goes with each of them. `formulas` is asked for the rules of one piece and
+/// given back after it.
 fn by_source(
     sources: &[Option<Source>],
-    logic: &[Vec<BranchFormula>],
-    common: impl Fn(usize, usize) -> bool,
+    mut formulas: impl FnMut(&[usize]) -> Vec<Vec<BranchFormula>>,
     budget: &Budget,
 ) -> Vec<Pair> {
     let mut groups: BTreeMap<&Source, Vec<usize>> = BTreeMap::new();
     for (i, s) in sources.iter().enumerate() {
-        if let Some(s) = s
-            && !logic[i].is_empty()
-        {
+        if let Some(s) = s {
             groups.entry(s).or_default().push(i);
         }
     }
@@ -135,15 +136,18 @@ fn by_source(
         let wider = groups.iter().filter(|(s, _)| *s != source && s.compare(source) == Sources::Common);
         let mut members = own.clone();
         members.extend(wider.flat_map(|(_, list)| list));
+        if members.len() < 2 {
+            continue;
+        }
         members.sort_unstable();
-        let of: Vec<Vec<BranchFormula>> = members.iter().map(|i| logic[*i].clone()).collect();
         // Each pair once: where one of the two is of this very log source.
         let mine = |i: usize, j: usize| {
-            let (a, b) = (members[i], members[j]);
-            let first = sources[a].as_ref().min(sources[b].as_ref());
-            common(a, b) && first == Some(*source)
+            let (a, b) = (&sources[members[i]], &sources[members[j]]);
+            let common = matches!((a, b), (Some(a), Some(b)) if a.compare(b) == Sources::Common);
+            common && a.as_ref().min(b.as_ref()) == Some(*source)
         };
-        out.extend(inclusions(&of, mine, budget).into_iter().map(|p| Pair {
+        let found = inclusions(&formulas(&members), mine, budget);
+        out.extend(found.into_iter().map(|p| Pair {
             first: members[p.first],
             second: members[p.second],
             ..p
@@ -152,12 +156,42 @@ fn by_source(
     out
 }
 
+/// Up to so many rules those of different languages are compared too.
+const FEW: usize = 400;
+
 /// Findings about pairs of linted rules: equal ones, and rules inside others. Rules of one id are the same
-/// rule twice, which is said elsewhere.
-pub fn pair_findings(all: &[Detection], options: &LintOptions) -> Vec<(usize, Finding)> {
+/// rule twice, which is said elsewhere. Rules are compiled a log source at a time and let go again.
+pub fn pair_findings(
+    all: &mut [Detection],
+    catalog: &dyn Catalog,
+    options: &LintOptions,
+) -> Vec<(usize, Finding)> {
     let Some(budget) = &options.prove else { return Vec::new() };
+    let sources: Vec<Option<Source>> = all.iter().map(Detection::source).collect();
+    let of = |members: &[usize]| -> Vec<Vec<BranchFormula>> {
+        let each = |i: &usize| {
+            let d = &mut all[*i];
+            d.compile(catalog, options.compile.clone());
+            let found = formulas(d, d.logic(&options.compile, true)).unwrap_or_default();
+            d.forget();
+            found
+        };
+        members.iter().map(each).collect()
+    };
+    let mut pairs = by_source(&sources, of, budget);
+    let other = |d: &Detection| d.language != Language::Sigma;
+    if all.len() <= FEW && all.iter().any(other) {
+        let mut tables = Vec::with_capacity(all.len());
+        for d in all.iter_mut() {
+            d.compile(catalog, options.compile.clone());
+            tables.push(formulas(d, d.rel.clone()).unwrap_or_default());
+            d.forget();
+        }
+        pairs.extend(inclusions(&tables, |i, j| other(&all[i]) || other(&all[j]), budget));
+    }
+    pairs.sort_by_key(|p| (p.first, p.second));
     let mut out = Vec::new();
-    for p in compare_all(all, &options.compile, Ask::Inclusions, budget).pairs {
+    for p in pairs {
         let (first, second) = (&all[p.first], &all[p.second]);
         if first.id == second.id {
             continue;

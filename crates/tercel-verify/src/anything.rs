@@ -34,8 +34,10 @@ impl Anything {
             .iter()
             .filter(|c| !c.name.starts_with('$'))
             .map(|c| Column {
+                name: c.name.clone(),
+                // Of times rules know only the text.
+                ty: if matches!(c.ty, Type::DateTime | Type::TimeSpan) { Type::String } else { c.ty },
                 domain: c.domain.clone().filter(|d| matches!(d, Domain::Range { .. })),
-                ..c.clone()
             })
             .collect();
         Anything { columns }

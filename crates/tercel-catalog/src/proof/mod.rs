@@ -55,9 +55,13 @@ pub(crate) fn findings(
 /// What stands before the first `|` of a Sumo search chooses collectors and categories, which every
 /// deployment names as it likes; that some of it is no choice here means nothing.
 fn in_scope(d: &Detection, s: &DeadSite) -> bool {
-    matches!(d.syntax, Syntax::Sumo(_))
-        && s.kind != DeadKind::NeverFires
-        && d.text
+    if !matches!(d.syntax, Syntax::Sumo(_)) || s.kind == DeadKind::NeverFires {
+        return false;
+    }
+    // What only follows from how records are read here is nothing that an author could follow.
+    let unexplained = s.because.is_empty() && s.covered_by.is_none();
+    unexplained
+        || d.text
             .get(d.span.range())
             .and_then(|t| t.find('|'))
             .is_none_or(|at| s.span.end as usize <= d.span.start as usize + at)
@@ -333,9 +337,9 @@ fn clash(detection: &Detection, places: &Places<'_>, budget: &Budget) -> Option<
     let what = if parts.is_empty() { "what the rule demands".to_string() } else { list(&parts, "with") };
     let mut d = Diagnostic::warning(
         "log-source-clash",
-        format!("no event of the log source {} can match: {what} contradicts what defines it", detection.data().join(", ")),
+        format!("no event of the log source {} as it is read here can match: {what} is never met", detection.data().join(", ")),
     )
-    .meaning("by itself the rule could fire, but the events that are read for this log source never do what it asks; if it means a field of that name inside the event's data, the event's own field stands in its way")
+    .meaning("by itself the rule could fire; here it contradicts what defines the log source, or asks for a field that no source fills (a field of the same name inside the event's data is hidden by the event's own)")
     .help("test another field, or give the rule the log source whose events it means");
     d.span = core.because.first().map(|r| places.shown(r.span));
     Some(d)

@@ -156,6 +156,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
         assumptions: flat.assumptions().to_vec(),
         fixed: Vec::new(),
         given: Vec::new(),
+        must: Vec::new(),
         deadline: Instant::now() + request.time,
         hits: Vec::new(),
         misses: Vec::new(),
@@ -175,9 +176,11 @@ struct Run<'r> {
     request: &'r Request<'r>,
     table: Name,
     assumptions: Vec<crate::Assumption>,
-    /// What every event must be.
-    fixed: Vec<Node>,
+    /// What every event should be, best first; of the last at least one must hold.
+    fixed: Vec<Vec<Node>>,
+    /// The columns that the best of them speaks of, and the last.
     given: Vec<Name>,
+    must: Vec<Name>,
     deadline: Instant,
     hits: Vec<Seen>,
     misses: Vec<Seen>,
@@ -205,38 +208,48 @@ impl Run<'_> {
         if options.is_empty() {
             options.push(&[]);
         }
-        let loosest: [&[Node]; 2] = [&apart, &[]];
-        for more in if apart.is_empty() { &loosest[1..] } else { &loosest[..] } {
-            for given in &options {
-                let mut fixed = more.to_vec();
-                let mut names = Vec::new();
-                for (column, value) in *given {
-                    let Some(e) = self.equals(column, value) else { continue };
-                    fixed.push(self.tree.prover.builder.truth(&e, true)?);
-                    names.push(column.clone());
-                }
-                if Instant::now() >= self.deadline {
-                    return Err(Unknown::new("the time for all its test events is used up"));
-                }
-                let roots: Vec<Node> = fixed.iter().copied().chain([whole]).collect();
-                match self.tree.prover.ask(&roots, &self.request.budget) {
-                    Answer::Sat(_) => {
-                        (self.fixed, self.given) = (fixed, names);
-                        return Ok(true);
-                    }
-                    Answer::Unsat => {}
-                    Answer::Unknown(u) => undecided = Some(u),
-                }
+        let mut fixed: Vec<(Vec<Node>, Vec<Name>)> = Vec::new();
+        for given in &options {
+            let mut nodes = apart.clone();
+            let mut names = Vec::new();
+            for (column, value) in *given {
+                let Some(e) = self.equals(column, value) else { continue };
+                nodes.push(self.tree.prover.builder.truth(&e, true)?);
+                names.push(column.clone());
             }
+            if !fixed.iter().any(|f| f.0 == nodes) {
+                fixed.push((nodes, names));
+            }
+        }
+        while let Some((nodes, names)) = fixed.first() {
+            if Instant::now() >= self.deadline {
+                return Err(Unknown::new("the time for all its test events is used up"));
+            }
+            let roots: Vec<Node> = nodes.iter().copied().chain([whole]).collect();
+            match self.tree.prover.ask(&roots, &self.request.budget) {
+                Answer::Sat(_) => {
+                    self.given.clone_from(names);
+                    self.must = fixed.last().map(|f| f.1.clone()).unwrap_or_default();
+                    self.fixed = fixed.into_iter().map(|f| f.0).collect();
+                    return Ok(true);
+                }
+                Answer::Unsat => {}
+                Answer::Unknown(u) => undecided = Some(u),
+            }
+            fixed.remove(0);
         }
         match undecided {
             Some(u) => Err(u),
             None => match self.tree.prover.ask(&[whole], &self.request.budget) {
                 Answer::Unsat => Ok(false),
                 Answer::Unknown(u) => Err(u),
-                Answer::Sat(_) => {
+                Answer::Sat(_) if apart.is_empty() => {
                     Err(Unknown::new("what it asks for is of no event that a source of the table writes"))
                 }
+                Answer::Sat(_) => Err(Unknown::new(format!(
+                    "it needs more than one event: {}",
+                    self.assumptions.first().map_or("", |a| a.about.as_str())
+                ))),
             },
         }
     }
@@ -339,7 +352,7 @@ impl Run<'_> {
                 for keep in [false, true] {
                     let mut seen = base.clone();
                     let made = sites.iter().all(|s| {
-                        s.parts[0].iter().any(|p| self.tree.make_true(*p, &mut seen, keep, &self.given))
+                        s.parts[0].iter().any(|p| self.tree.make_true(*p, &mut seen, keep, &self.must))
                     });
                     if made && sites.iter().all(|s| s.claims(&self.tree, &seen).is_some()) {
                         return Some(Box::new(seen));
@@ -420,7 +433,7 @@ impl Run<'_> {
                 let mut seen = base.clone();
                 // A `not` is an exclusion as a whole: what is in it has to be true.
                 let parts = site.parts[0].iter().map(|p| self.tree.inner(*p));
-                let made = parts.into_iter().any(|p| self.tree.make_true(p, &mut seen, keep, &self.given));
+                let made = parts.into_iter().any(|p| self.tree.make_true(p, &mut seen, keep, &self.must));
                 if made && site.claims(&self.tree, &seen).is_some() {
                     return Some(seen);
                 }
@@ -442,7 +455,7 @@ impl Run<'_> {
         let schema = self.tree.prover.builder.schema.clone();
         for base in bases {
             for column in site.columns(&self.tree) {
-                if self.given.contains(&column) {
+                if self.must.contains(&column) {
                     continue;
                 }
                 let known = schema.get(&column);
@@ -519,19 +532,25 @@ impl Run<'_> {
         if Instant::now() >= self.deadline {
             return Found::Unknown("the time for all its test events is used up".into());
         }
-        let all: Vec<Node> = roots.iter().chain(more).chain(&self.fixed).copied().collect();
-        match self.tree.prover.ask(&all, budget) {
-            Answer::Sat(row) => {
-                let seen = self.tree.see(row);
-                if right(&self.tree, &seen) {
-                    Found::Event(Box::new(seen))
-                } else {
-                    Found::Unknown("internal error: an event did not behave as computed".into())
+        let mut unknown = None;
+        // That there is no event at all is only said where the least that an event must be was asked for. What is
+        // only wanted besides is not worth that.
+        let options = if more.is_empty() { self.fixed.len() } else { 1 };
+        for at in 0..options {
+            let all: Vec<Node> = roots.iter().chain(more).chain(&self.fixed[at]).copied().collect();
+            match self.tree.prover.ask(&all, budget) {
+                Answer::Sat(row) => {
+                    let seen = self.tree.see(row);
+                    if right(&self.tree, &seen) {
+                        return Found::Event(Box::new(seen));
+                    }
+                    unknown = Some("internal error: an event did not behave as computed".to_string());
                 }
+                Answer::Unsat => {}
+                Answer::Unknown(u) => unknown = Some(u.reason),
             }
-            Answer::Unsat => Found::None,
-            Answer::Unknown(u) => Found::Unknown(u.reason),
         }
+        unknown.map_or(Found::None, Found::Unknown)
     }
 
     /// The event without the columns that do not matter.

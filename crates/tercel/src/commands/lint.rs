@@ -65,9 +65,11 @@ fn findings(args: &Lint, rules: &mut [Detection]) -> Result<Vec<(usize, Finding)
             Some(c) => tercel_catalog::lint(d, c, &options),
         };
         out.extend(found.into_iter().map(|f| (i, f)));
+        // Thousands of rules are looked at one after the other.
+        d.forget();
     }
-    if catalog.is_some() && !args.no_pairs && rules.len() > 1 {
-        out.extend(tercel_catalog::pair_findings(rules, &options));
+    if let Some(c) = catalog.as_ref().filter(|_| !args.no_pairs && rules.len() > 1) {
+        out.extend(tercel_catalog::pair_findings(rules, c, &options));
         // Those of one rule together, by place.
         out.sort_by_key(|(i, f)| (*i, f.line, f.column));
     }
