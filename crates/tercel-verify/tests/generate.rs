@@ -120,6 +120,14 @@ fn what_is_given_is_in_every_event() {
 }
 
 #[test]
+fn what_is_only_preferred_proves_nothing() {
+    let given = [vec![("Direction".into(), Value::str("Outbound"))], Vec::new()];
+    let condition = "Direction == 'Outbound' and Port == 1";
+    let made = generate::events(&rel(condition), "T", &Request { given: &given, ..request() }).unwrap();
+    assert_eq!((made.cases.len(), &made.missing[..]), (3, &[][..]), "{made:#?}");
+}
+
+#[test]
 fn long_lists_are_bounded_and_said() {
     let items: Vec<String> = (0..5000).map(|i| format!("'name{i:04}.exe'")).collect();
     let made = events(&format!("File in~ ({}) and Cmd has 'x'", items.join(",")));

@@ -79,8 +79,9 @@ pub fn preference(table: &str, named: bool) -> usize {
 }
 
 /// What an event of a table holds beside what a rule asks for, best first: that by which it is recognised,
-/// a time, a computer.
-pub fn given(table: &str) -> Vec<Vec<(Name, Value)>> {
+/// a time, a computer. `timed`: for a rule that asks how long ago an event was the time is none of the wishes:
+/// "now" is the newest event, so that an only one is always new.
+pub fn given(table: &str, timed: bool) -> Vec<Vec<(Name, Value)>> {
     let at = Value::DateTime(time::parse_datetime(WHEN).unwrap_or_default());
     let text = |pairs: &[(&str, &str)]| -> Vec<(Name, Value)> {
         pairs.iter().map(|(n, v)| (Name::from(*n), Value::str(*v))).collect()
@@ -132,7 +133,9 @@ pub fn given(table: &str) -> Vec<Vec<(Name, Value)>> {
             break;
         }
     }
-    out.extend(kinds);
+    if !timed {
+        out.extend(kinds);
+    }
     out
 }
 

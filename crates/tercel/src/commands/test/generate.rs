@@ -162,8 +162,7 @@ impl Maker<'_> {
 
     /// The events for a relation, from the table that suits it best.
     pub fn of(&self, d: &Detection, rel: &Rel) -> Result<(Generated, Option<Source>), String> {
-        let mut rel = rel.clone();
-        rel.fold_now(tercel_ir::time::parse_datetime(carrier::WHEN).unwrap_or_default());
+        let (rel, timed) = at_that_time(rel);
         let tables = self.tables(d, &rel)?;
         let mut never = None;
         let mut why: Option<String> = None;
@@ -171,7 +170,7 @@ impl Maker<'_> {
         let request = self.request(&[], self.args.limit);
         let deadline = Instant::now() + request.time;
         for t in &tables {
-            let given = carrier::given(t);
+            let given = carrier::given(t, timed);
             let time = deadline.saturating_duration_since(Instant::now());
             match (prover::events(&rel, t, &Request { given: &given, time, ..request }), &mut best) {
                 (Ok(made), None) if made.cases.is_empty() => never = Some(made),
@@ -226,11 +225,10 @@ impl Maker<'_> {
 
     /// One event that a relation has.
     pub fn hit(&self, d: &Detection, rel: &Rel) -> Result<Event, String> {
-        let mut rel = rel.clone();
-        rel.fold_now(tercel_ir::time::parse_datetime(carrier::WHEN).unwrap_or_default());
+        let (rel, timed) = at_that_time(rel);
         let mut why = "no event does".to_string();
         for t in self.tables(d, &rel)? {
-            let given = carrier::given(&t);
+            let given = carrier::given(&t, timed);
             match prover::events(&rel, &t, &Request { misses: false, ..self.request(&given, 1) }) {
                 Ok(made) => {
                     if let Some(c) = made.cases.into_iter().find(|c| c.fires) {
@@ -301,6 +299,13 @@ impl Maker<'_> {
         }
         out
     }
+}
+
+/// The relation when it is asked at the time of the events, and whether that matters to it.
+fn at_that_time(rel: &Rel) -> (Rel, bool) {
+    let mut rel = rel.clone();
+    let timed = rel.fold_now(tercel_ir::time::parse_datetime(carrier::WHEN).unwrap_or_default());
+    (rel, timed)
 }
 
 /// Takes from another table's events those that show what the first table's cannot.

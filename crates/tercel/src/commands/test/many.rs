@@ -16,8 +16,10 @@ use tercel_verify::Event;
 
 /// Events of one group at most.
 const MOST: usize = 2_000;
+/// More than anything is compared with.
+const MUCH: i64 = 1_000_000_000_000;
 /// Groups tried for one query.
-const TRIES: usize = 40;
+const TRIES: usize = 80;
 
 /// Makes groups for the rules that need them.
 ///
@@ -342,6 +344,14 @@ fn shape(rel: &Rel) -> Result<Shape<'_>, String> {
     let mut now = rel;
     loop {
         match &now.kind {
+            // Groups of groups: events go into the innermost.
+            RelKind::Aggregate { input, keys, aggregations } if groups(input) => {
+                keys.iter().for_each(|(_, e)| whole_numbers(e, &mut numbers));
+                for (_, a) in aggregations {
+                    a.filter.iter().chain(&a.args).for_each(|e| whole_numbers(e, &mut numbers));
+                }
+                now = input;
+            }
             RelKind::Aggregate { input, keys, aggregations } => {
                 let columns = |e: &Expr| {
                     let mut c = Vec::new();
@@ -382,6 +392,15 @@ fn shape(rel: &Rel) -> Result<Shape<'_>, String> {
     }
 }
 
+/// Whether a relation groups events somewhere.
+fn groups(rel: &Rel) -> bool {
+    match &rel.kind {
+        RelKind::Aggregate { .. } => true,
+        RelKind::View { .. } => false,
+        _ => rel.inputs().into_iter().any(groups),
+    }
+}
+
 fn whole_numbers(e: &Expr, out: &mut Vec<i64>) {
     if let Some(v) = e.as_literal()
         && let Some(n) = v.as_f64()
@@ -417,6 +436,9 @@ fn aggregated(
     let text: Vec<&(Name, Type)> = shape.counted.iter().filter(|c| !c.1.is_number()).collect();
     let numeric: Vec<&(Name, Type)> = shape.counted.iter().filter(|c| c.1.is_number()).collect();
     let mut strategies: Vec<(Vec<&(Name, Type)>, Option<i64>)> = vec![(Vec::new(), None)];
+    if !numeric.is_empty() {
+        strategies.push((numeric.clone(), Some(MUCH)));
+    }
     strategies.extend(text.iter().map(|c| (vec![*c], None)));
     if text.len() > 1 {
         strategies.push((text.clone(), None));
@@ -438,7 +460,9 @@ fn aggregated(
     sizes.dedup();
     let mut tries = TRIES;
     let mut few = bench.few(rules, &[rule]);
-    for (columns, number) in &strategies {
+    let steps = [time::TICKS_PER_SECOND, time::TICKS_PER_MINUTE, 10 * time::TICKS_PER_MINUTE];
+    let every = strategies.iter().flat_map(|s| steps.map(|step| (&s.0, &s.1, step)));
+    for (columns, number, step) in every {
         let events = |k: usize| -> Result<Vec<Event>, String> {
             (0..k)
                 .map(|i| {
@@ -466,7 +490,7 @@ fn aggregated(
             }
             tries -= 1;
             let Ok(these) = events(*k) else { break };
-            let lines = match lines(maker, &these) {
+            let lines = match lines(maker, &these, step) {
                 Ok(l) => l,
                 Err(e) => return Ok(Err(e)),
             };
@@ -491,7 +515,7 @@ fn aggregated(
             while high - low > 1 && tries > 0 {
                 tries -= 1;
                 let middle = low + (high - low) / 2;
-                let fires = match events(middle).and_then(|e| lines(maker, &e)) {
+                let fires = match events(middle).and_then(|e| lines(maker, &e, step)) {
                     Ok(l) => bench.fires(&mut few, &l)?,
                     Err(_) => break,
                 };
@@ -505,7 +529,7 @@ fn aggregated(
             if !fires && maker.args.only.as_deref() == Some("hits") {
                 continue;
             }
-            let lines = match events(k).and_then(|e| lines(maker, &e)) {
+            let lines = match events(k).and_then(|e| lines(maker, &e, step)) {
                 Ok(l) => l,
                 Err(e) => return Ok(Err(e)),
             };
@@ -530,12 +554,12 @@ fn aggregated(
     Ok(Err(format!("it groups events, and none of {} groups that were tried gave a row", TRIES - tries)))
 }
 
-/// Events one second apart, as they are written.
-fn lines(maker: &Maker<'_>, events: &[Event]) -> Result<Vec<serde_json::Value>, String> {
+/// Events so far apart, as they are written.
+fn lines(maker: &Maker<'_>, events: &[Event], step: i64) -> Result<Vec<serde_json::Value>, String> {
     let mut out = Vec::with_capacity(events.len());
     for (i, e) in events.iter().enumerate() {
-        let w = maker
-            .write(&at(e, start().saturating_add(i as i64 * time::TICKS_PER_SECOND)), maker.args.source)?;
+        let w =
+            maker.write(&at(e, start().saturating_add(step.saturating_mul(i as i64))), maker.args.source)?;
         if w.table.is_some() {
             return Err(format!("events of {} are known by their file's name only", e.table));
         }
