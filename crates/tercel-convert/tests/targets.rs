@@ -144,9 +144,10 @@ fn targets() {
                 },
             });
         }
+        // How far a proof came that failed may change with the prover.
         let same = |a: &Expected, b: &Expected| {
-            (&a.fidelity, &a.losses, &a.reason, a.text.trim())
-                == (&b.fidelity, &b.losses, &b.reason, b.text.trim())
+            (&a.fidelity, &a.losses, a.text.trim()) == (&b.fidelity, &b.losses, b.text.trim())
+                && (a.fidelity == "unproved" || a.reason == b.reason)
         };
         if found.iter().zip(&file.to).all(|(a, b)| same(a, b)) {
             continue;

@@ -57,11 +57,17 @@ fn without_implied(e: &Expr) -> Expr {
     for (f, args) in items.iter().filter_map(said) {
         let Some((x, rest)) = args.split_first() else { continue };
         if f.name == "ip_in_cidr" {
-            addresses.insert(crate::logic::key(x));
+            let v4 =
+                !matches!(rest.first().and_then(Expr::as_literal), Some(Value::Str(s)) if s.contains(':'));
+            addresses.insert((crate::logic::key(x), "is_valid_ip"));
+            if v4 {
+                addresses.insert((crate::logic::key(x), "is_valid_ipv4"));
+            }
         }
         let mut given = vec![Value::Null];
         given.extend(rest.iter().filter_map(Expr::as_literal).cloned());
-        let whole = given.len() == args.len() && !matches!(f.name, "isnull" | "isnotnull" | "is_valid_ip");
+        let whole = given.len() == args.len()
+            && !matches!(f.name, "isnull" | "isnotnull" | "is_valid_ip" | "is_valid_ipv4");
         if whole && (f.eval)(&given, &Context::default()) == Value::Bool(false) {
             there.insert(crate::logic::key(x));
         }
@@ -72,9 +78,9 @@ fn without_implied(e: &Expr) -> Expr {
             Call(f, args) if f.name == if all { "isnotnull" } else { "isnull" } => args.first(),
             _ => None,
         };
-        let address = said(i).filter(|(f, _)| f.name == "is_valid_ip").and_then(|(_, a)| a.first().cloned());
+        let address = said(i).and_then(|(f, a)| Some((crate::logic::key(a.first()?), f.name)));
         !null.is_some_and(|x| there.contains(&crate::logic::key(x)))
-            && !address.is_some_and(|x| addresses.contains(&crate::logic::key(&x)))
+            && !address.is_some_and(|x| addresses.contains(&x))
     });
     let kept: Vec<Expr> = kept.collect();
     if all { Expr::and(kept, at()) } else { Expr::or(kept, at()) }
@@ -220,11 +226,18 @@ fn lower_text(e: &Expr) -> bool {
     matches!(e.as_literal(), Some(Value::Str(s)) if tercel_ir::function::fold(s) == *s)
 }
 
+/// A text in which case is of no account.
+fn caseless(e: &Expr) -> bool {
+    matches!(e.as_literal(), Some(Value::Str(s))
+        if s.chars().all(|c| c.to_lowercase().eq([c]) && c.to_uppercase().eq([c])))
+}
+
 /// What is compared in lower case is compared without regard to case.
 fn compared(op: &str, a: Expr, b: Expr) -> Option<Expr> {
     let both = match (in_lower(&a), in_lower(&b)) {
         (Some(x), Some(y)) => Some((x.clone(), y.clone())),
         (Some(x), None) if lower_text(&b) => Some((x.clone(), b.clone())),
+        (None, _) if a.ty == Type::String && caseless(&b) => Some((a.clone(), b.clone())),
         _ => None,
     };
     match (both, op) {
@@ -234,10 +247,23 @@ fn compared(op: &str, a: Expr, b: Expr) -> Option<Expr> {
     }
 }
 
+/// `position(…) > 0` and `= 0`.
+fn position_test(op: &str, a: &Expr, b: &Expr) -> Option<Expr> {
+    let tercel_ir::ExprKind::Case { branches, .. } = &a.kind else { return None };
+    let [(found, one)] = branches.as_slice() else { return None };
+    let number = |e: &Expr| e.as_literal().and_then(Value::as_i64);
+    match (op, number(one), number(b)) {
+        ("gt", Some(1), Some(0)) => Some(found.clone()),
+        ("eq", Some(1), Some(0)) => Some(Expr::not(found.clone(), at())),
+        _ => None,
+    }
+}
+
 /// The same for a search in a text.
 fn searched(name: &str, of: Expr, part: Expr) -> Option<Expr> {
     match in_lower(&of) {
         Some(x) if lower_text(&part) => call(name.trim_end_matches("_cs"), vec![x.clone(), part]),
+        None if caseless(&part) => call(name.trim_end_matches("_cs"), vec![of, part]),
         _ => call(name, vec![of, part]),
     }
 }
@@ -352,6 +378,7 @@ impl Reader<'_> {
                     args[0] = x;
                     call("in_ci", args)?
                 }
+                None if args[0].ty == Type::String && args[1..].iter().all(caseless) => call("in_ci", args)?,
                 None => call("in", args)?,
             };
             V { e, null: left.null }
@@ -389,7 +416,11 @@ impl Reader<'_> {
             ];
             let Some((_, op)) = ops.into_iter().find(|(s, _)| self.symbol(s)) else { return Some(left) };
             let right = self.sum(depth + 1)?;
-            let null = any([left.null, right.null]);
+            let null = any([left.null.clone(), right.null.clone()]);
+            // Where a text was found, against nought: whether it was.
+            if let Some(found) = position_test(op, &left.e, &right.e) {
+                return Some(V { e: found, null });
+            }
             V { e: compared(op, left.e, right.e)?, null }
         };
         Some(match negated {
