@@ -98,15 +98,45 @@ pub(crate) struct Values {
     old: Generation,
     /// Bytes of values in a generation.
     limit: usize,
+    /// Values asked for since the last reckoning, and how many of them were known.
+    asked: u32,
+    known: u32,
+    /// So many values are not remembered: those before them were not worth it.
+    idle: u32,
 }
+
+/// After so many values it is reckoned whether remembering them pays.
+const WINDOW: u32 = 4096;
+/// It pays if one in so many is known.
+const WORTH: u32 = 16;
+/// If not, so many windows go by until it is tried again.
+const PAUSE: u32 = 4;
 
 impl Values {
     pub(crate) fn new(limit: usize) -> Values {
-        Values { young: Generation::new(), old: Generation::new(), limit }
+        Values { young: Generation::new(), old: Generation::new(), limit, asked: 0, known: 0, idle: 0 }
     }
 
     #[inline]
     pub(crate) fn get(&mut self, kind: u8, key: &[u8]) -> Option<u32> {
+        if self.idle > 0 {
+            self.idle -= 1;
+            return None;
+        }
+        self.asked += 1;
+        if self.asked == WINDOW {
+            if self.known < WINDOW / WORTH {
+                self.idle = PAUSE * WINDOW;
+            }
+            (self.asked, self.known) = (0, 0);
+        }
+        let found = self.find(kind, key);
+        self.known += u32::from(found.is_some());
+        found
+    }
+
+    #[inline]
+    fn find(&mut self, kind: u8, key: &[u8]) -> Option<u32> {
         let kind_len = u32::from(kind) << 24 | key.len() as u32;
         let hash = Generation::hash(key, kind_len);
         if let Some(c) = self.young.get(hash, kind_len, key) {
@@ -117,8 +147,11 @@ impl Values {
         Some(c)
     }
 
-    /// Remembers a value. Keys are shorter than 2^24 bytes.
+    /// Remembers a value, if that pays. Keys are shorter than 2^24 bytes.
     pub(crate) fn insert(&mut self, kind: u8, key: &[u8], class: u32) {
+        if self.idle > 0 {
+            return;
+        }
         let kind_len = u32::from(kind) << 24 | key.len() as u32;
         self.put(Generation::hash(key, kind_len), kind_len, key, class);
     }

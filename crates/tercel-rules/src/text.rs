@@ -8,16 +8,10 @@ use crate::hash::{FastMap, hash_bytes};
 use crate::literal::required;
 use crate::pattern::Test;
 use crate::scan::Scanner;
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use hashbrown::HashTable;
 use regex::Regex;
 use std::sync::OnceLock;
 use tercel_ir::function::{compile_regex, fold, has_term};
-
-/// Texts from this length on are scanned, shorter ones run through an automaton.
-const LONG: usize = 128;
-/// Automata larger than this are not built; the scanner does it all.
-const MAX_AUTOMATON: usize = 64 << 20;
 
 /// A pattern, and what is still to be checked where its text was found.
 #[derive(Clone, Copy, Debug)]
@@ -213,7 +207,6 @@ pub(crate) struct TextIndex {
     exact_lists: Lists,
     starts: Trie,
     ends: Trie,
-    automaton: Option<AhoCorasick>,
     scanner: Option<Scanner>,
     /// Needles that only a text beyond ASCII can have, and where theirs begin among the lists.
     beyond: Option<Scanner>,
@@ -289,7 +282,6 @@ impl TextIndex {
             needles.into_iter().map(|(text, entries)| (text, inner_entries.push(entries)).0).collect()
         };
         let (ascii, other) = (texts(ascii), texts(other));
-        let automaton = if ascii.is_empty() { None } else { automaton_of(&ascii) };
         let scanner_of = |texts: Vec<Box<str>>| {
             let bytes = texts.into_iter().map(|t| t.into_string().into_bytes().into());
             (bytes.len() > 0).then(|| Scanner::new(bytes))
@@ -314,7 +306,6 @@ impl TextIndex {
             exact_lists: Lists::of(exact_entries),
             starts: Trie::of(starts),
             ends: Trie::of(ends),
-            automaton,
             scanner,
             beyond,
             beyond_from,
@@ -328,8 +319,8 @@ impl TextIndex {
     /// Reports every pattern that holds for a text that is not null, some of them more than once. `seen` is
     /// of patterns, begun for this value; `buffer` is room to fold in.
     pub(crate) fn run(&self, text: &str, buffer: &mut String, seen: &mut Seen, found: &mut impl FnMut(u32)) {
-        // Of a long text that is all ASCII no folded copy is made.
-        if text.len() >= LONG && text.is_ascii() {
+        // Of a text that is all ASCII no folded copy is made.
+        if text.is_ascii() {
             let folded = Folded::Later { text, buffer };
             self.run_on(text, folded, text.bytes().map(|b| b.to_ascii_lowercase()), seen, found);
         } else {
@@ -360,18 +351,10 @@ impl TextIndex {
         let mut meet = Meet { index: self, text, folded: &mut folded, seen, found };
         self.starts.walk(bytes.clone(), &mut |e| meet.meet(e));
         self.ends.walk(bytes.rev(), &mut |e| meet.meet(e));
-        match (&self.automaton, &self.scanner) {
-            (Some(a), _) if len < LONG && now.is_some() => {
-                for m in a.find_overlapping_iter(now.unwrap_or_default()) {
-                    self.inner_lists.get(m.pattern().as_u32()).iter().for_each(|e| meet.meet(*e));
-                }
-            }
-            (_, Some(s)) => {
-                s.run(now.unwrap_or(text).as_bytes(), &mut |i| {
-                    self.inner_lists.get(i).iter().for_each(|e| meet.meet(*e));
-                });
-            }
-            _ => {}
+        if let Some(scanner) = &self.scanner {
+            scanner.run(now.unwrap_or(text).as_bytes(), &mut |i| {
+                self.inner_lists.get(i).iter().for_each(|e| meet.meet(*e));
+            });
         }
         if let Some(beyond) = &self.beyond
             && let Some(folded) = now.filter(|f| !f.is_ascii())
@@ -466,19 +449,6 @@ impl<F: FnMut(u32)> Meet<'_, '_, F> {
             (self.found)(e.pattern);
         }
     }
-}
-
-fn automaton_of(texts: &[Box<str>]) -> Option<AhoCorasick> {
-    let bytes: usize = texts.iter().map(|t| t.len()).sum();
-    // The automaton takes some tens of bytes for each of the texts' bytes while it is built.
-    if bytes > MAX_AUTOMATON / 16 {
-        return None;
-    }
-    AhoCorasick::builder()
-        .kind(Some(AhoCorasickKind::ContiguousNFA))
-        .match_kind(MatchKind::Standard)
-        .build(texts.iter().map(|t| t.as_bytes()))
-        .ok()
 }
 
 #[cfg(test)]
