@@ -1,9 +1,7 @@
 //! A catalogue of which nothing is known but names: what a Sigma rule means wherever its events come from.
 
 use tercel_ir::catalog::LogSource;
-use tercel_ir::{
-    Catalog, Column, Diagnostic, Domain, Expr, Rel, RelKind, Schema, Span, StoredFunction, Type, Value,
-};
+use tercel_ir::{Catalog, Column, Diagnostic, Expr, Rel, RelKind, Schema, Span, StoredFunction, Type, Value};
 
 /// The table of all events.
 const EVENTS: &str = "event";
@@ -26,21 +24,12 @@ impl Anything {
     }
 
     /// Fields that a schema knows have its types, so that `EventID: 4104` compares numbers as it does
-    /// when the rule runs; all others are text. Which values occur is not taken over, save the range of
-    /// numbers.
+    /// when the rule runs; all others are text. Of times rules know only the text. Which values occur is
+    /// not taken over: rules of several log sources are compared, and another may have others.
     pub fn typed(schema: &Schema) -> Anything {
-        let columns = schema
-            .columns
-            .iter()
-            .filter(|c| !c.name.starts_with('$'))
-            .map(|c| Column {
-                name: c.name.clone(),
-                // Of times rules know only the text.
-                ty: if matches!(c.ty, Type::DateTime | Type::TimeSpan) { Type::String } else { c.ty },
-                domain: c.domain.clone().filter(|d| matches!(d, Domain::Range { .. })),
-            })
-            .collect();
-        Anything { columns }
+        let text = |t: Type| if matches!(t, Type::DateTime | Type::TimeSpan) { Type::String } else { t };
+        let known = schema.columns.iter().filter(|c| !c.name.starts_with('$'));
+        Anything { columns: known.map(|c| Column::new(c.name.clone(), text(c.ty))).collect() }
     }
 }
 

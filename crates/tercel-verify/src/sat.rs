@@ -21,13 +21,18 @@ impl std::ops::Not for SatLit {
 struct Deadline {
     at: Option<Instant>,
     asked: Cell<u32>,
+    /// It has passed, and stays so: the solver asks again on its way out.
+    over: Cell<bool>,
 }
 
 impl Callbacks for Deadline {
     fn stop(&self) -> bool {
         let n = self.asked.get().wrapping_add(1);
         self.asked.set(n);
-        n.is_multiple_of(256) && self.at.is_some_and(|d| Instant::now() >= d)
+        if n.is_multiple_of(64) && self.at.is_some_and(|d| Instant::now() >= d) {
+            self.over.set(true);
+        }
+        self.over.get()
     }
 }
 
@@ -60,7 +65,9 @@ impl Sat {
             return Some(false);
         }
         let a: Vec<Lit> = assumptions.iter().map(|l| l.0).collect();
-        self.solver.cb_mut().at = Some(deadline);
+        let clock = self.solver.cb_mut();
+        clock.at = Some(deadline);
+        clock.over.set(false);
         let answer = self.solver.solve_limited(&a);
         (answer != lbool::UNDEF).then(|| answer == lbool::TRUE)
     }

@@ -118,3 +118,45 @@ fn parts_of_something_large() {
     assert!(r.sites.is_empty() || r.unknown > 0, "{:?}", r.sites);
     assert!(start.elapsed() < LIMIT.saturating_mul(2), "{:?}", start.elapsed());
 }
+
+#[test]
+fn lists_that_exclude_each_other() {
+    // Every item of one list contradicts every item of the other: 4 million pairs, one conflict each would never end.
+    let a = format!("Host in~ ({})", list(2_000, |i| format!("'name{i}.example.org'")));
+    let b = any(2_000, |i| format!("Host endswith '.other{i}.example.net'"));
+    assert!(matches!(related(&a, &b), Relation::Disjoint | Relation::Unknown));
+    let fewer = any(300, |i| format!("Host endswith '.other{i}.example.net'"));
+    let names = format!("Host in~ ({})", list(300, |i| format!("'name{i}.example.org'")));
+    assert_eq!(related(&names, &fewer), Relation::Disjoint);
+}
+
+#[test]
+fn caches_that_overflow() {
+    // Automata of more states than any budget has: an event, or "unknown", never a guess.
+    let m = |p: &str| format!("Cmd matches regex @'{p}'");
+    let a = m("a.{300}b.{300}c.{300}$");
+    let b = m("a.{300}b.{300}c.{299}$");
+    assert!(matches!(related(&a, &b), Relation::Unknown | Relation::Overlap));
+    let nested = "((((a|b)+c)*|((d|e)+f)*)+g){2,6}";
+    assert_eq!(related(&m(&format!("^{nested}$")), &m(&format!("^{nested}$"))), Relation::Equal);
+    assert!(matches!(related(&m(&format!("^{nested}$")), &m(nested)), Relation::Subset | Relation::Unknown));
+}
+
+#[test]
+fn parts_of_hostile_rules() {
+    let word = |i: usize| format!("{:07x}", i.wrapping_mul(2_654_435_761) as u32);
+    let rules = [
+        any(600, |i| format!("(Cmd contains '{}' and not(Cmd contains '{}'))", word(i), &word(i)[..6])),
+        all(150, |i| {
+            format!("(Cmd contains '{}' or Host startswith '{}' or Port > {i})", word(i), word(i + 1))
+        }),
+        any(40, |i| format!("Cmd matches regex @'x{i}.{{30}}y.{{30}}z{i}'")),
+    ];
+    for r in rules {
+        let start = Instant::now();
+        let report = dead_sites(&rel(&r), &Budget { time: Duration::from_millis(500), ..Budget::default() });
+        // Eight times the budget of a question, and what the last one takes.
+        assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
+        println!("{:?}: {:?}", start.elapsed(), report.map(|r| (r.sites.len(), r.checked, r.unknown)));
+    }
+}
