@@ -186,7 +186,6 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    #[allow(clippy::too_many_arguments)]
     pub fn new(
         c: &Correlation<'_>,
         rules: Vec<usize>,

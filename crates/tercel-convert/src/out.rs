@@ -80,6 +80,8 @@ pub(crate) struct Place {
     pub flat: crate::flat::Flat,
     /// Fields are taken out of XML, under their own names.
     pub extracted: bool,
+    /// It is where the detection comes from.
+    pub own: bool,
 }
 
 /// Where the events of a hub stand in a target, or why they do not.
@@ -93,7 +95,7 @@ pub(crate) fn place(hub: &Hub, target: Target, catalog: &SchemaCatalog) -> Resul
         Refused::Constant(..) => "nothing of it is recorded there".into(),
     })?;
     let extracted = target.vocabulary == crate::Vocabulary::Sentinel && event::holds(&flat.base);
-    Ok(Place { flat, extracted })
+    Ok(Place { flat, extracted, own: false })
 }
 
 /// What a target makes of a detection.
@@ -142,14 +144,14 @@ pub(crate) fn convert(
     let shown = shown::Shown::of(&hub, detection, catalog);
     let shown = shown.map(|s| {
         let place = match own {
-            Some((flat, _)) => Ok(Place { flat: flat.clone(), extracted: false }),
+            Some((flat, _)) => Ok(Place { flat: flat.clone(), extracted: false, own: true }),
             None => place(&hub, target, catalog),
         };
         (s, place)
     });
     let mut meta = detection.meta.clone();
     if let (Some((s, _)), true) = (&shown, meta.fields.is_empty()) {
-        let text = |f: String| tercel_sigma::ast::Text::new(f, Span::default().into());
+        let text = |f: String| tercel_sigma::ast::Text::new(f, Span::default());
         meta.fields = s.fields().into_iter().map(text).collect();
     }
     let detection = &Detection { rel: detection.rel, meta: &meta };
@@ -224,8 +226,7 @@ pub(crate) fn convert(
             };
             let mut text = made.text;
             if let Some((s, Ok(place))) = &shown {
-                let own = !losses_of_hub;
-                text = s.apply(text, target, place, own, options, catalog, &mut losses);
+                text = s.apply(text, target, place, options, catalog, &mut losses);
             }
             let pair = made.pair.map(|(a, b)| (granted(a), granted(b)));
             let (fidelity, reason) = match &pair {

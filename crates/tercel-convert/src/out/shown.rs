@@ -84,7 +84,6 @@ impl Shown {
         text: String,
         target: Target,
         place: &Place,
-        own: bool,
         options: &crate::Options,
         catalog: &SchemaCatalog,
         losses: &mut Vec<Loss>,
@@ -97,7 +96,7 @@ impl Shown {
         };
         let time = time_of(place, target, catalog);
         let mut missing: BTreeSet<String> = BTreeSet::new();
-        if own {
+        if place.own {
             self.own.iter().for_each(|(n, e)| add(n.clone(), e.clone()));
         } else {
             // Whoever looks at events wants to know when.
