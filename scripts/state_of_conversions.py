@@ -60,7 +60,7 @@ class Tercel:
     def lines(self, *args, check=(0, 1, 2)):
         """The JSON Lines on standard output, the text on standard error, and the seconds of processor time."""
         before = os.times()
-        p = subprocess.run([self.program, *map(str, args)], capture_output=True, text=True, encoding="utf-8")
+        p = subprocess.run([self.program, *map(str, args)], capture_output=True, stdin=subprocess.DEVNULL, text=True, encoding="utf-8")
         after = os.times()
         if p.returncode not in check:
             sys.exit(f"{args}: {p.returncode}: {p.stderr[-2000:]}")
@@ -71,9 +71,13 @@ class Tercel:
         return self.lines("convert", *paths, *to, "--format", "jsonl")
 
     def verify(self, a, b):
-        p = subprocess.run([self.program, "verify", str(a), str(b), "--format", "json"], capture_output=True, text=True, encoding="utf-8")
         try:
+            p = subprocess.run(
+                [self.program, "verify", str(a), str(b), "--format", "json"], capture_output=True, stdin=subprocess.DEVNULL, text=True, encoding="utf-8", timeout=30
+            )
             v = json.loads(p.stdout)
+        except subprocess.TimeoutExpired:
+            return {"relation": "unknown", "reason": "the proof took longer than its budget", "witnesses": []}
         except json.JSONDecodeError:
             why = next((l for l in p.stderr.splitlines() if l.strip()), "no answer")
             return {"relation": "unknown", "reason": why, "witnesses": []}
@@ -193,6 +197,7 @@ def conversions(tercel, rules, files, work, page):
     whole, reasons, results = [], [], {}
     net = []
     for title, to, suffix in TARGETS:
+        print(f"{time.strftime('%H:%M:%S')} {title}", file=sys.stderr, flush=True)
         rows, _, _ = tercel.convert([rules / "rules" / "windows"], to)
         count = collections.Counter(r["fidelity"] for r in rows)
         apart = sum((r.get("reason") or "").startswith("proved equal apart") for r in rows)
@@ -252,7 +257,7 @@ def agreement(tercel, rules, files, results, shared, work, page):
     made = {}
     for source in ("sysmon", "defender", "sentinel"):
         made[source] = work / f"made_{source}.jsonl"
-        p = subprocess.run([tercel.program, "test", windows, "--generate", "--source", source, "--format", "ndjson"], capture_output=True, text=True)
+        p = subprocess.run([tercel.program, "test", windows, "--generate", "--source", source, "--format", "ndjson"], capture_output=True, stdin=subprocess.DEVNULL, text=True)
         made[source].write_text(p.stdout, encoding="utf-8")
     real = [p for p in (shared / "telemetry" / "evtx", shared / "telemetry" / "mordor") if p.exists()]
     if real:
@@ -266,6 +271,7 @@ def agreement(tercel, rules, files, results, shared, work, page):
         exact = {r["rule"].lower(): r["text"] for r in results[title] if r["fidelity"] == "exact"}
         named(exact.items(), where, suffix)
         sentinel = "Event" in title
+        print(f"{time.strftime('%H:%M:%S')} side by side: {title}", file=sys.stderr, flush=True)
         sets = []
         if real:
             sets.append(("real", [made["event"]] if sentinel else real))
@@ -304,7 +310,7 @@ def peers(tercel, python, files, results, work, page):
     """What the converter in use today makes of the network rules, and what that means."""
     network = [f for f in files if re.search(r"category:\s*network_connection", f.read_text(encoding="utf-8")) and "placeholder" not in str(f)]
     page.add("## The converter in use today\n")
-    versions = subprocess.run([python, "-c", "from importlib.metadata import version as v; print(v('pysigma'), v('pysigma-backend-kusto'))"], capture_output=True, text=True).stdout.split()
+    versions = subprocess.run([python, "-c", "from importlib.metadata import version as v; print(v('pysigma'), v('pysigma-backend-kusto'))"], capture_output=True, stdin=subprocess.DEVNULL, text=True).stdout.split()
     page.add(f"pySigma {versions[0]} with its kusto backend {versions[1]}, on the same {len(network)} network rules. Its queries are compared by `tercel verify` with tercel's own conversion of the rule where that is exact, so that both read the same table, and with the rule itself otherwise.\n")
     exact = {t: {r["rule"].lower(): r["text"] for r in results.get(t, []) if r["fidelity"] == "exact"} for t in ("ASIM KQL", "Defender KQL")}
     for pipeline, title in (("asim", "ASIM (`sentinel_asim`)"), ("xdr", "Defender (`microsoft_xdr`)")):
@@ -526,6 +532,7 @@ def main():
     wanted = set(args.only.split(",")) if args.only else {"conversions", "agreement", "peers", "seeds", "trips", "speed"}
     page.add(HEAD)
     results = {}
+
     if wanted & {"conversions", "agreement", "peers"}:
         results = conversions(tercel, args.rules, files, work, page)
     if "agreement" in wanted:

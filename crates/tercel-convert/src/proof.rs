@@ -2,10 +2,10 @@
 
 use crate::asks::{Answer, Prove, Relation};
 use crate::flat::{Flat, flatten};
-use crate::logic::{matched_range, two_valued};
+use crate::logic::{key, matched_range, two_valued};
 use crate::rewrite::{call, joined_path};
 use std::collections::{BTreeMap, BTreeSet};
-use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, Span, Type, Value};
+use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, Span, Type, Value, function};
 use tercel_verify::{Budget, Comparison};
 
 /// Decides by formulas and automata, within a budget.
@@ -28,13 +28,13 @@ impl Prove for Prover {
             return Answer { relation: Relation::Equal, reason: found.reason, assumptions: Vec::new() };
         }
         // Languages differ in which characters beyond ASCII are letters, and how they fold.
-        if only_letters(&found) {
+        if different(&found).any(|w| w.event.beyond_ascii()) {
             for (granted, what) in [(Granted::NoLetters, NO_LETTERS), (Granted::Ascii, ASCII)] {
                 let (Some(a), Some(b)) = (within(conversion, granted), within(original, granted)) else {
                     break;
                 };
                 let again = tercel_verify::differences(&a, &b, &self.budget);
-                if !only_letters(&again) {
+                if !different(&again).any(|w| w.event.beyond_ascii()) {
                     return Answer { assumptions: vec![what], ..told(again) };
                 }
             }
@@ -148,7 +148,7 @@ pub(crate) fn aligned(
             let e = ranges.said(e);
             let e = if by_path { replaced(&e, paths, &names) } else { e };
             let e = two_valued(&e, true).unwrap_or(e);
-            plainly(&e, &globs, &mut letters)
+            ordered(plainly(&e, &globs, &mut letters))
         });
         each.collect()
     };
@@ -267,7 +267,7 @@ fn patterns(e: &Expr, out: &mut BTreeMap<String, String>) {
         && glob.is_ascii()
     {
         let lower = glob.to_ascii_lowercase();
-        out.insert(tercel_ir::function::glob_to_regex(&lower, false), lower);
+        out.insert(function::glob_to_regex(&lower, false), lower);
     }
     e.children().into_iter().for_each(|c| patterns(c, out));
 }
@@ -301,6 +301,63 @@ fn plainly(e: &Expr, globs: &BTreeMap<String, String>, letters: &mut bool) -> Ex
         *c = plainly(c, globs, letters);
     }
     out
+}
+
+/// Lists as the tests of their items, and what is joined in one order, each once: what is the same but for that
+/// needs no proof.
+fn ordered(e: Expr) -> Expr {
+    let span = e.span;
+    let join = |items: Vec<Expr>, all: bool| {
+        let mut flat = Vec::with_capacity(items.len());
+        for i in items.into_iter().map(ordered) {
+            match i.kind {
+                ExprKind::And(inner) if all => flat.extend(inner),
+                ExprKind::Or(inner) if !all => flat.extend(inner),
+                kind => flat.push(Expr { kind, ty: i.ty, span: i.span }),
+            }
+        }
+        let mut keyed: Vec<(String, Expr)> = flat.into_iter().map(|e| (key(&e), e)).collect();
+        keyed.sort_by(|a, b| a.0.cmp(&b.0));
+        keyed.dedup_by(|a, b| a.0 == b.0);
+        let items = keyed.into_iter().map(|k| k.1).collect();
+        if all { Expr::and(items, span) } else { Expr::or(items, span) }
+    };
+    match e.kind {
+        ExprKind::And(items) => join(items, true),
+        ExprKind::Or(items) => join(items, false),
+        ExprKind::Not(inner) => Expr::not(ordered(*inner), span),
+        ExprKind::Call(f, args) if matches!(f.name, "in" | "in_ci") && args.len() > 1 => {
+            let text = args[1..].iter().all(|a| matches!(a.as_literal(), Some(Value::Str(_))));
+            if !(text && args[0].ty == Type::String && args[0].as_column().is_some()) {
+                return Expr { kind: ExprKind::Call(f, args), ty: e.ty, span };
+            }
+            let one = if f.name == "in" { "eq" } else { "eq_ci" };
+            let each = args[1..].iter().map(|a| {
+                let text = match a.as_literal() {
+                    Some(Value::Str(s)) if one == "eq_ci" => {
+                        Expr::literal(Value::Str(function::fold(s)), a.span)
+                    }
+                    _ => a.clone(),
+                };
+                Expr::known(one, vec![args[0].clone(), text], span)
+            });
+            join(each.collect(), false)
+        }
+        ExprKind::Call(f, args) => {
+            // However it is written: the case of a text that is looked for without regard to it.
+            let args = match (f.name, args.as_slice()) {
+                ("eq_ci" | "contains" | "startswith" | "endswith", [x, a]) => match a.as_literal() {
+                    Some(Value::Str(s)) => {
+                        vec![x.clone(), Expr::literal(Value::Str(function::fold(s)), a.span)]
+                    }
+                    _ => args,
+                },
+                _ => args,
+            };
+            Expr { kind: ExprKind::Call(f, args), ty: e.ty, span }
+        }
+        kind => Expr { kind, ty: e.ty, span },
+    }
 }
 
 /// Tests of hexadecimal digits that ignore case do not see that they were made upper case.
@@ -434,4 +491,127 @@ fn replaced(e: &Expr, paths: &BTreeMap<Name, Name>, names: &BTreeMap<&Name, &Nam
         *c = replaced(c, paths, names);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tercel_ir::function::Context;
+
+    fn at() -> Span {
+        Span::default()
+    }
+    fn column(n: &str) -> Expr {
+        Expr::column(n, Type::String, at())
+    }
+    fn text(s: &str) -> Expr {
+        Expr::literal(Value::str(s), at())
+    }
+    fn holds(e: &Expr, row: &[(&str, &str)]) -> bool {
+        let look = |n: &str| row.iter().find(|r| r.0 == n).map_or(Value::Null, |r| Value::str(r.1));
+        e.eval(&look, &Context::default()).as_bool() == Some(true)
+    }
+
+    fn hash(length: usize) -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just(String::new()),
+            proptest::string::string_regex(&format!("[0-9A-Fa-f]{{{length}}}")).unwrap()
+        ]
+    }
+
+    proptest! {
+        /// Of whole hashes the columns tell what the list tells.
+        #[test]
+        fn lists_of_hashes(
+            md5 in hash(32),
+            sha1 in hash(40),
+            sha256 in hash(64),
+            label in "(SHA1|sha256|MD5|5|1|IMPHASH|)",
+            which in 0..4usize,
+            length in 0..65usize,
+        ) {
+            let upper = |n: &str| Expr::known("toupper", vec![column(n)], at());
+            let parts = vec![
+                text("SHA1="), upper("SHA1"), text(",MD5="), upper("MD5"), text(",SHA256="), upper("SHA256"),
+            ];
+            let list = Expr::known("strcat", parts, at());
+            let value = [&*md5, &*sha1, &*sha256, "00"][which];
+            let needle = format!("{label}={}", &value[..length.min(value.len())]);
+            let test = Expr::known("contains", vec![list, text(&needle)], at());
+            let row = [("MD5", &*md5), ("SHA1", &*sha1), ("SHA256", &*sha256)];
+            if let Some(by_columns) = crate::rewrite::hash_test(&test) {
+                prop_assert_eq!(holds(&test, &row), holds(&upper_peeled(&by_columns), &row), "{}", needle);
+            }
+        }
+
+        /// Without the letters that are assumed away, tests of a lower case are tests that ignore case.
+        #[test]
+        fn lower_case(x in "[abiIAsSkK.\\\\é*É?]{0,8}", needle in "[abisk.\\\\é*?]{1,4}", which in 0..4usize) {
+            let name = ["contains", "startswith_cs", "matches_glob", "matches_regex"][which];
+            let pattern = match name {
+                "matches_regex" => format!("({}|b)$", regex::escape(&needle)),
+                _ => needle.clone(),
+            };
+            let test = Expr::known(name, vec![Expr::known("tolower", vec![column("x")], at()), text(&pattern)], at());
+            let mut letters = false;
+            let plain = plainly(&test, &BTreeMap::new(), &mut letters);
+            prop_assert_eq!(holds(&test, &[("x", &x)]), holds(&plain, &[("x", &x)]));
+        }
+
+        /// Where a path and its last part agree, the path alone tells.
+        #[test]
+        fn paths(folder in "([abA]{0,2}\\\\){1,2}", name in "[abA.]{1,3}", wanted in "[abA.]{1,3}") {
+            let whole = format!("{folder}{name}").to_lowercase();
+            let paths = BTreeMap::from([(Name::from("F"), Name::from("N"))]);
+            let names: BTreeMap<&Name, &Name> = paths.iter().map(|(f, n)| (n, f)).collect();
+            for test in [
+                Expr::known("eq_ci", vec![column("N"), text(&wanted)], at()),
+                Expr::known("in_ci", vec![column("N"), text(&wanted), text("b")], at()),
+                Expr::known("endswith", vec![column("N"), text(&wanted)], at()),
+            ] {
+                let by_path = replaced(&test, &paths, &names);
+                let row = [("F", &*whole), ("N", &*name)];
+                prop_assert_eq!(holds(&test, &row), holds(&by_path, &row));
+            }
+        }
+
+        /// The pattern for a range of IPv6 matches, of addresses, those of the range, however they are written.
+        #[test]
+        fn ipv6_patterns(
+            groups in proptest::array::uniform8(prop_oneof![Just(0u16), Just(1), any::<u16>()]),
+            bits in 0..=128u32,
+            flip in 0..128u32,
+            upper in any::<bool>(),
+            full in any::<bool>(),
+        ) {
+            let net = std::net::Ipv6Addr::from(groups);
+            let range = format!("{net}/{bits}");
+            let Some(pattern) = tercel_sumo::raise::ipv6_pattern(&range) else { return Ok(()) };
+            let re = regex::Regex::new(&pattern).unwrap();
+            for n in [u128::from(net), u128::from(net) ^ (1 << flip)] {
+                let a = std::net::Ipv6Addr::from(n);
+                let mut s = a.to_string();
+                if full {
+                    s = a.segments().map(|g| format!("{g:04x}")).join(":");
+                }
+                if upper {
+                    s = s.to_uppercase();
+                }
+                let test = Expr::known("ip_in_cidr", vec![text(&s), text(&range)], at());
+                prop_assert_eq!(re.is_match(&s.to_lowercase()), holds(&test, &[]), "{} {} {}", s, range, pattern);
+            }
+            prop_assert!(!re.is_match("10.1.2.3"));
+        }
+    }
+
+    #[test]
+    fn alternatives_of_patterns() {
+        let texts = |p: &str| alternatives(p).map(|(s, e, t)| (s, e, t.join(" ")));
+        assert_eq!(texts(r"(a\.b|c)$"), Some((false, true, "a.b c".into())));
+        assert_eq!(texts(r"^(a|\\)"), Some((true, false, r"a \".into())));
+        assert_eq!(texts("(a|b+)"), None);
+        assert_eq!(texts(r"(\d)"), None);
+        assert_eq!(texts("a|b"), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! Sigma.
 
 use super::shape::{at, gathered, sayable};
-use super::{Made, Refused};
+use super::{Effect, Loss, Made, Refused};
 use crate::asks::{Detection, Options};
 use crate::flat::{Flat, flatten};
 use crate::hub::{Hub, SYSMON, without_time_range};
@@ -38,10 +38,19 @@ pub(super) fn make(
     let mut taken = hub.taken.clone();
     let mut paths = std::collections::BTreeMap::new();
     let mut assumptions = Vec::new();
+    let table = hub.own.as_ref().map_or("", |o| &*o.0.base);
+    if let Some((_, whole)) = hub.own.as_ref().filter(|_| table.starts_with("Device"))
+        && !one_kind(whole)
+    {
+        losses.push(Loss {
+            what: "rows of other kinds (ActionType)".into(),
+            why: "a log source of Sigma holds one kind of events".into(),
+            effect: Effect::Narrower,
+        });
+    }
     let pair = match (original, conversion) {
-        // Sysmon's rows cannot tell, but the table's own can.
-        (_, Some(c)) if hub.beyond => {
-            let table = hub.own.as_ref().map_or("", |o| &*o.0.base);
+        // The rows that it was written for tell more than Sysmon's, which lack some of their columns.
+        (_, Some(c)) if hub.beyond || table.starts_with("Device") => {
             let mut rewriter = Rewriter::new(false);
             let both = (flatten(&c, Some(table)), flatten(detection.rel, Some(table)));
             if let (Ok(c), Ok(o)) = both {
@@ -65,6 +74,20 @@ pub(super) fn make(
         _ => None,
     };
     Ok(Made { text, losses, assumptions, taken, pair, paths })
+}
+
+/// Whether a predicate says which kind of a table's rows it is about.
+fn one_kind(e: &Expr) -> bool {
+    let items = match &e.kind {
+        ExprKind::And(items) => items.as_slice(),
+        _ => std::slice::from_ref(e),
+    };
+    items.iter().any(|i| match call(i) {
+        Some(("eq" | "eq_ci" | "in" | "in_ci", [c, ..])) => {
+            c.as_column().is_some_and(|c| &**c == "ActionType")
+        }
+        _ => false,
+    })
 }
 
 /// What is left of it as a filter over its table; over which time is no matter of the rule.

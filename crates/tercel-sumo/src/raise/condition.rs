@@ -430,6 +430,9 @@ fn pattern_of_range(ip: Ipv6Addr, bits: u32) -> Option<String> {
         let last = if ip.is_loopback() { "0{0,3}1" } else { "0{0,4}" };
         return Some(format!("^(?:0{{0,4}}:){{2,7}}{last}$"));
     }
+    if bits == 0 {
+        return Some(":".into());
+    }
     let groups = ip.segments();
     let mut out = String::from("^");
     let whole = (bits / 16) as usize;
