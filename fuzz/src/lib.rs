@@ -54,14 +54,38 @@ impl EventSink for Walked {
     }
 }
 
-/// Reads the bytes as the chunks of an event log, without the text of events.
+/// Makes the text of every event.
+#[derive(Default)]
+struct Texts(String);
+
+impl LayoutSink for Texts {
+    type Out = ();
+    fn source(&mut self, _: &tercel_ir::Name) {}
+    fn layout(&mut self, _: &tercel_ir::Name, _: &[tercel_ir::Name]) -> Option<usize> {
+        Some(0)
+    }
+    fn event(&mut self, _: usize, e: &LaidOut<'_>) -> ControlFlow<()> {
+        self.0.clear();
+        e.text.push(&mut self.0);
+        ControlFlow::Continue(())
+    }
+    fn take(&mut self) {}
+}
+
+/// Reads the bytes as the chunks of an event log: without the text of events, and by layout with it.
 pub fn walk(chunks: &[u8]) {
     thread_local!(static SCHEMAS: Schemas = Schemas::builtin());
     let mut log = b"ElfFile\0".to_vec();
     log.resize(4096, 0);
     log.extend(chunks);
+    let path = std::env::temp_dir().join(format!("tercel-fuzz-{}.evtx", std::process::id()));
+    std::fs::write(&path, &log).expect("the folder for temporary files can be written to");
     SCHEMAS.with(|schemas| {
-        let _ = read_bytes("input.evtx", &log, schemas, &ReadOptions::default(), &mut Walked);
+        let options = ReadOptions { threads: 1, ..ReadOptions::default() };
+        let _ = read_bytes("input.evtx", &log, schemas, &options, &mut Walked);
+        let inputs = Inputs::open(&[path.display().to_string()], &options);
+        let mut deliver = |()| ControlFlow::Continue(());
+        let _ = inputs.feed(schemas, &Texts::default, &mut deliver, &Progress::new());
     });
 }
 

@@ -159,8 +159,8 @@ impl<'t> Compiler<'t> {
 
     /// Text as a JSON string.
     fn quoted(&mut self, text: &str) -> Option<()> {
-        // Those that have no short form are spelled in several ways.
-        let odd = |c: char| c < ' ' && !matches!(c, '\n' | '\r' | '\t' | '\u{8}' | '\u{c}');
+        // The others are spelled in several ways.
+        let odd = |c: char| c < ' ' && !matches!(c, '\n' | '\r' | '\t');
         (!text.contains(odd)).then_some(())?;
         push_json_string(text, &mut self.literals);
         self.push("")

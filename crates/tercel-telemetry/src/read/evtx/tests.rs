@@ -196,16 +196,22 @@ fn logs(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn captured_logs() {
+/// Event logs that are not ours to ship; none, where they are not beside this repository.
+fn captured() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in ["telemetry/evtx", "conformance/sigma"] {
         logs(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).join(folder), &mut files);
     }
+    files.sort();
+    files
+}
+
+#[test]
+fn captured_logs() {
+    let files = captured();
     if files.is_empty() {
         return eprintln!("skipped: captured event logs, because ../shared/telemetry/evtx is absent");
     }
-    files.sort();
     // One recogniser for all files, as one thread has.
     let schemas = Schemas::builtin();
     let (mut recogniser, mut out) = (Recogniser::new(&schemas, None), Fed::default());
@@ -391,6 +397,20 @@ fn shapes_of_data() {
     own(&templates, &many);
 }
 
+/// Characters that JSON spells in several ways: in a definition and in values.
+#[test]
+fn control_characters() {
+    let odd = "a\u{8}\u{c}\u{1}\u{1f}\u{7f}\t\"\\";
+    let fixed = element("Data", vec![text(odd)]).with("Name", text("A"));
+    let templates =
+        [manifest_event(), element("EventData", vec![fixed]), element("EventData", vec![data("B", 0)])];
+    let ansi = Value::Raw(0x02, odd.as_bytes().to_vec());
+    let records =
+        [with_data(1, 1, 1, vec![]), with_data(1, 2, 2, vec![string(odd)]), with_data(1, 3, 2, vec![ansi])];
+    // Only the second has a text that is known without the full parser.
+    assert_eq!(own(&templates, &records), 2);
+}
+
 #[test]
 fn layouts_that_are_forgotten() {
     let templates: Vec<Xml> = std::iter::once(manifest_event())
@@ -447,6 +467,8 @@ fn the_time_field() {
 
 /// Templates of all sorts, those that nobody writes included.
 mod any {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -561,20 +583,50 @@ mod any {
             for (at, byte) in at {
                 log[4096 + at] = byte;
             }
-            // What is damaged may be told differently; what both can read is the same.
-            let (full, _) = events(&log, true);
-            let (walked, _) = events(&log, false);
-            let known: std::collections::HashSet<&String> = walked.events.iter().collect();
-            for event in &full.events {
-                prop_assert!(known.contains(event), "{event}\n{:#?}", walked.events);
-            }
-            let schemas = Schemas::builtin();
-            let (mut recogniser, mut out) = (Recogniser::new(&schemas, None), Fed::default());
-            fed(&log, &mut recogniser, &mut out);
-            let texts: std::collections::HashSet<&String> = full.texts.iter().collect();
-            for (event, text) in out.events.iter().zip(&out.texts) {
-                prop_assert!(!full.distinct_events.contains(event) || texts.contains(text), "{event}\n{text}");
-            }
+            damaged(&log)?;
         }
+
+        #[test]
+        fn damage_of_captured_logs(
+            which in any::<prop::sample::Index>(), chunk in any::<prop::sample::Index>(),
+            at in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        ) {
+            let files = captured();
+            if files.is_empty() {
+                return Ok(());
+            }
+            let bytes = std::fs::read(which.get(&files)).unwrap();
+            let chunks: Vec<&[u8]> = bytes[4096..].chunks_exact(65536).filter(|c| c.starts_with(b"Elf")).collect();
+            if chunks.is_empty() {
+                return Ok(());
+            }
+            let chunk = chunk.get(&chunks);
+            let mut log = bytes[..4096].to_vec();
+            log.extend(*chunk);
+            let used = u32::from_le_bytes(chunk[48..52].try_into().unwrap()).clamp(600, 65536) as usize;
+            for (at, byte) in at {
+                log[4096 + 24 + at.index(used - 24)] = byte;
+            }
+            damaged(&log)?;
+        }
+    }
+
+    /// What is damaged may be told differently; what both can read is the same, texts included.
+    fn damaged(log: &[u8]) -> Result<(), TestCaseError> {
+        let (full, _) = events(log, true);
+        let (walked, _) = events(log, false);
+        let known: HashSet<&String> = walked.events.iter().collect();
+        for event in &full.events {
+            prop_assert!(known.contains(event), "{event}\n{:#?}", walked.events);
+        }
+        let schemas = Schemas::builtin();
+        let (mut recogniser, mut out) = (Recogniser::new(&schemas, None), Fed::default());
+        fed(log, &mut recogniser, &mut out);
+        let events: HashSet<&String> = full.distinct_events.iter().collect();
+        let texts: HashSet<(&String, &String)> = full.distinct_events.iter().zip(&full.texts).collect();
+        for (event, text) in out.events.iter().zip(&out.texts) {
+            prop_assert!(!events.contains(event) || texts.contains(&(event, text)), "{event}\n{text}");
+        }
+        Ok(())
     }
 }
