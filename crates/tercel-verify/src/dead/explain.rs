@@ -204,8 +204,8 @@ impl Run<'_> {
             }
             PartKind::All if negation => DeadKind::FilterNeverBites,
             PartKind::All => DeadKind::AlwaysTrue,
-            _ if covered_by.is_some() => DeadKind::Shadowed,
             _ if composite => DeadKind::SelectionWithoutEffect,
+            _ if covered_by.is_some() => DeadKind::Shadowed,
             _ => DeadKind::ItemNeverMatters,
         };
         let example = example.map(|row| event(self.table, &row, &self.assumptions));
