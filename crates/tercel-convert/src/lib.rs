@@ -53,6 +53,11 @@ pub fn convert(
     if target.language == Language::Sumo && target.vocabulary == Vocabulary::CloudSiem {
         return cloud_siem::convert(detection, catalog, options, prove);
     }
+    if target.language == Language::Sql
+        && let Some(done) = out::grouped::convert(detection, target, catalog, options, prove)
+    {
+        return done;
+    }
     let hub = hub::Hub::from(detection, catalog)?;
     out::convert(hub, detection, target, catalog, options, prove)
 }

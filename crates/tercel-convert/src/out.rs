@@ -1,6 +1,7 @@
 //! From the form in the middle to a target, and what is to be said about the result.
 
 mod event;
+pub(crate) mod grouped;
 mod kql;
 mod shape;
 mod shown;
