@@ -46,6 +46,12 @@ pub(super) trait Text {
         self.bytes(&[b])
     }
 
+    /// The first bytes of a block.
+    #[inline]
+    fn first<const N: usize>(&mut self, block: &[u8; N], n: usize) -> Option<()> {
+        self.bytes(block.get(..n)?)
+    }
+
     fn decimal(&mut self, mut n: u64) -> Option<()> {
         let mut digits = [0; 20];
         let mut at = digits.len();
@@ -120,7 +126,7 @@ pub(super) trait Text {
                 continue;
             }
             if escapes == 0 {
-                self.bytes(&bytes[..n])?;
+                self.first(&bytes, n)?;
             } else {
                 // Paths have one in nearly every block: without a branch for each.
                 let mut text = [0u8; 2 * LANES];
@@ -131,7 +137,7 @@ pub(super) trait Text {
                     text[len & (2 * LANES - 1)] = *b;
                     len += 1;
                 }
-                self.bytes(&text[..len])?;
+                self.first(&text, len)?;
             }
             rest = &rest[n * 2..];
         }
@@ -232,6 +238,15 @@ impl Text for Vec<u8> {
     #[inline]
     fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
         self.extend_from_slice(bytes);
+        Some(())
+    }
+
+    #[inline]
+    fn first<const N: usize>(&mut self, block: &[u8; N], n: usize) -> Option<()> {
+        // A copy of a length that is known is no call.
+        let len = self.len() + n.min(N);
+        self.extend_from_slice(block);
+        self.truncate(len);
         Some(())
     }
 }

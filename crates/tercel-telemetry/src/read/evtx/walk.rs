@@ -430,10 +430,10 @@ impl Walker {
         let own = self.plans.get(located.plans[0] as usize)?.text.as_ref()?;
         let mut instances = [(own, located.instances[0].slots(&self.slots)); 3];
         let mut n = 1;
-        for i in 1..3 {
+        for (i, instance) in instances.iter_mut().enumerate().skip(1) {
             if located.plans[i] != NONE {
                 let program = self.plans.get(located.plans[i] as usize)?.text.as_ref()?;
-                instances[i] = (program, located.instances[i].slots(&self.slots));
+                *instance = (program, located.instances[i].slots(&self.slots));
                 n = i + 1;
             }
         }
