@@ -4,6 +4,7 @@ use crate::cache::Classes;
 use crate::compile::Read;
 use crate::eval::{eval, truth};
 use crate::hash::FastMap;
+use crate::necessary::Necessary;
 use crate::pattern::{address, whole};
 use crate::ruleset::{RuleSet, SubjectProgram};
 use crate::text::{Seen, TextIndex};
@@ -11,8 +12,15 @@ use crate::value::typed;
 use tercel_ir::Value;
 use tercel_telemetry::{RawValue, typing};
 
+/// The matchers of one event type for a subject of its own.
+pub(crate) struct Own {
+    pub(crate) index: TextIndex,
+    /// What a text has of which the index says anything but that it is there.
+    pub(crate) necessary: Option<Necessary>,
+}
+
 /// Matchers of one event type, by subject.
-pub(crate) type OwnIndexes = FastMap<u32, TextIndex>;
+pub(crate) type OwnIndexes = FastMap<u32, Own>;
 
 /// Room to work in, kept between values.
 #[derive(Default)]
@@ -64,7 +72,7 @@ impl Classifier {
         };
         for s in &program.subjects {
             let subject = &set.subjects[*s as usize];
-            let index = || own.and_then(|o| o.get(s)).unwrap_or_else(|| subject.index(set));
+            let index = || own.and_then(|o| o.get(s)).map(|o| &o.index).unwrap_or_else(|| subject.index(set));
             if subject.plain_text {
                 // The common case needs no value of its own.
                 match typing::string(&raws[subject.reads[0].place as usize], text) {

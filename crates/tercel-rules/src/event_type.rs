@@ -8,9 +8,10 @@
 //! is the list of its values' *local classes*: which of the parts that matter here each value satisfies.
 
 use crate::cache::Lists;
-use crate::classify::OwnIndexes;
+use crate::classify::{Own, OwnIndexes};
 use crate::formula::{FALSE, Leaf, MIXED, NO_GROUP, Node, TRUE};
 use crate::hash::FastMap;
+use crate::necessary::Necessary;
 use crate::ruleset::{Grouped, RuleSet};
 use crate::text::{Seen, TextIndex};
 
@@ -365,8 +366,11 @@ fn own_indexes(set: &RuleSet, parts: &[u32]) -> OwnIndexes {
         let subject = &set.subjects[*s as usize];
         if subject.has_texts() {
             let asked = |p: &&u32| set.sets_of.get(**p).iter().any(|s| sets[*s as usize]);
-            let texts = subject.texts().iter().filter(asked);
-            out.insert(*s, TextIndex::new(texts.map(|p| (*p, &set.patterns[*p as usize].1))));
+            let texts = || subject.texts().iter().filter(asked).map(|p| (*p, &set.patterns[*p as usize].1));
+            let index = TextIndex::new(texts());
+            let necessary =
+                if subject.only_texts() { Necessary::of(texts().map(|(_, test)| test)) } else { None };
+            out.insert(*s, Own { index, necessary });
         }
     }
     out

@@ -96,6 +96,7 @@ mod hit;
 mod leaf;
 mod literal;
 mod matcher;
+mod necessary;
 mod pattern;
 mod probe;
 mod ruleset;

@@ -87,7 +87,51 @@ struct Room {
     key: Vec<u8>,
     text: String,
     has_text: bool,
+    /// Whether the names of the rows that were looked at last have anything that is looked for in the text.
+    /// Both are known by address, which is theirs until the source or the event types change; both changes
+    /// make this forgotten.
+    names: Option<(usize, usize, usize, bool)>,
     statistics: Statistics,
+}
+
+/// The text of an event that has nothing that is looked for.
+const EMPTY: &str = "{}";
+
+impl Room {
+    /// Whether the text of a row, made of these names and values, has nothing that a group of the event's
+    /// text alone looks for, so that an empty one does as well.
+    fn has_nothing(
+        &mut self,
+        (set, group): (&RuleSet, u32),
+        at: &[At],
+        names: &[String],
+        values: &[RawValue<'_>],
+        own: Option<&OwnIndexes>,
+    ) -> bool {
+        let (&[At::Event], Some(own)) = (at, own) else { return false };
+        let subjects = &set.groups[group as usize].subjects;
+        for s in subjects {
+            let subject = &set.subjects[*s as usize];
+            let necessary = match own.get(s) {
+                Some(o) => o.necessary.as_ref(),
+                None => None,
+            };
+            let Some(necessary) = necessary.filter(|_| subject.only_texts()) else { return false };
+            let key = (std::ptr::from_ref(necessary).addr(), names.as_ptr().addr(), names.len());
+            let in_names = match self.names {
+                Some((a, b, c, known)) if (a, b, c) == key => known,
+                _ => {
+                    let found = names.iter().any(|n| necessary.may_name(n));
+                    self.names = Some((key.0, key.1, key.2, found));
+                    found
+                }
+            };
+            if in_names || values.iter().any(|v| necessary.may(v)) {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 impl Matcher {
@@ -146,6 +190,7 @@ impl Matcher {
             g.classes.clear();
         }
         self.types.clear();
+        self.room.names = None;
         self.type_ids.clear();
         self.memo_numbers = 0;
         for l in &mut self.layouts {
@@ -361,7 +406,10 @@ impl GroupState {
         let mut buffer = std::mem::take(&mut room.text);
         let text = match event.text {
             EventText::Written(text) => text,
-            EventText::Lazy(_) => {
+            EventText::Row { names, .. } if room.has_nothing((set, group), at, names, event.values, own) => {
+                EMPTY
+            }
+            EventText::Lazy(_) | EventText::Row { .. } => {
                 if at.contains(&At::Event) && !room.has_text {
                     buffer.clear();
                     event.text.push(&mut buffer);
@@ -428,6 +476,8 @@ impl LayoutSink for Matcher {
 
     fn source(&mut self, source: &Name) {
         self.source = source.clone();
+        // Other names may come to stand where these stand.
+        self.room.names = None;
     }
 
     fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize> {

@@ -102,6 +102,15 @@ impl SubjectProgram {
     pub(crate) fn has_texts(&self) -> bool {
         !self.texts.is_empty()
     }
+    /// Whether nothing but text is asked of it, beside whether it is there.
+    pub(crate) fn only_texts(&self) -> bool {
+        let neither = self.when_true.is_none() && self.when_false.is_none();
+        self.plain_text
+            && neither
+            && self.numbers.is_empty()
+            && self.compares.is_empty()
+            && self.cidrs.is_empty()
+    }
     pub(crate) fn texts(&self) -> &[u32] {
         &self.texts
     }

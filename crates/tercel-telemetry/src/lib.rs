@@ -36,4 +36,4 @@ pub use progress::Progress;
 pub use reading::resolve_event;
 pub use shape::{Origin, Recogniser, Shape};
 pub use survey::{FileSummary, Survey};
-pub use value::{Field, RawValue};
+pub use value::{Field, RawValue, push_json_value};

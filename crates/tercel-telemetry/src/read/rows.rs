@@ -287,7 +287,8 @@ impl Target<'_> {
             // again by a locator would read the file up to it.
             let Row { names, columns, at } = self.row;
             let text = |out: &mut String| push_json_row(names, columns, at, out);
-            return sink.event(id, &LaidOut { values, times, record, text: EventText::Lazy(&text) });
+            let text = EventText::Row { names, render: &text };
+            return sink.event(id, &LaidOut { values, times, record, text });
         }
         if !sink.wants(&variant.table) {
             return ControlFlow::Continue(());
