@@ -259,3 +259,30 @@ fn the_pack_in_sql_finds_what_the_pack_finds() {
     }
     assert!(compared >= 15 && total >= 10, "{compared} {total}");
 }
+
+/// Queries that group find the same rows in SQL.
+#[test]
+fn groups_in_sql_are_the_groups() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/defender").display().to_string();
+    for query in [
+        "DeviceProcessEvents | where isnotempty(FileName) | summarize N = count(), Machines = dcount(DeviceName) by FileName | where N >= 1 | sort by FileName asc",
+        "DeviceNetworkEvents | where RemotePort > 0 | summarize Odd = countif(RemotePort > 1024), Most = max(RemotePort) by InitiatingProcessFileName | sort by InitiatingProcessFileName asc",
+    ] {
+        let wanted = common::with_input(
+            &["query", "--lang", "kql", "--format", "jsonl", "-", &samples],
+            query.as_bytes(),
+        );
+        let made =
+            ["convert", "-", "--lang", "kql", "--to", "sql", "--dialect", "datafusion", "--format", "json"];
+        let made = common::with_input(&made, query.as_bytes()).code(0).json();
+        let text = made[0]["text"].as_str().expect("a text");
+        assert_eq!(made[0]["fidelity"], "unproved");
+        let found = common::with_input(
+            &["query", "--lang", "sql", "--format", "jsonl", "-", &samples],
+            text.as_bytes(),
+        );
+        let wanted = wanted.code(0).lines();
+        assert!(wanted.len() > 1, "{query}");
+        assert_eq!(found.code(0).lines(), wanted, "{text}");
+    }
+}
