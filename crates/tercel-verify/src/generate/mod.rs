@@ -351,6 +351,7 @@ impl Run<'_> {
             for base in self.hits.iter().rev().take(2) {
                 for keep in [false, true] {
                     let mut seen = base.clone();
+                    sites.iter().for_each(|s| self.clear_others(s, &mut seen));
                     let made = sites.iter().all(|s| {
                         s.parts[0].iter().any(|p| self.tree.make_true(*p, &mut seen, keep, &self.must))
                     });
@@ -361,6 +362,22 @@ impl Run<'_> {
             }
         }
         None
+    }
+
+    /// Takes away what makes other alternatives of the same list true.
+    fn clear_others(&self, site: &Site, seen: &mut Seen) {
+        let Some(parent) = site.parent(&self.tree) else { return };
+        let mut columns: Vec<Name> = Vec::new();
+        for c in &self.tree.parts[parent].children {
+            if !site.parts[0].contains(c) && self.tree.value(*c, seen).0 {
+                let mut leaves = Vec::new();
+                self.tree.leaves_under(*c, &mut leaves);
+                columns.extend(leaves.iter().flat_map(|l| self.tree.leaves[*l].columns.iter().cloned()));
+            }
+        }
+        for c in columns.iter().filter(|c| !self.must.contains(c)) {
+            self.tree.put(seen, c, &Value::Null);
+        }
     }
 
     /// Of an alternative that never fires alone, an event that fires with it.
