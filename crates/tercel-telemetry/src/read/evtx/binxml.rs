@@ -7,6 +7,8 @@
 pub(super) const DEFINITION_HEADER: usize = 24;
 /// Deepest nesting of elements in a definition that is looked at.
 const MAX_DEPTH: usize = 16;
+/// Most bytes of names in a definition. Those in use have some thousands.
+const MAX_NAMES: usize = 256 << 10;
 /// Most values of one instance.
 const MAX_VALUES: usize = 1024;
 
@@ -105,6 +107,8 @@ struct Parser<'c> {
     end: usize,
     at: usize,
     names: Vec<NameRef>,
+    /// Bytes of names so far: one may be used by every element.
+    text: usize,
 }
 
 impl Parser<'_> {
@@ -136,6 +140,8 @@ impl Parser<'_> {
             self.take(6 + 2 + length * 2 + 2)?;
         }
         let units = name_at(self.chunk, offset)?;
+        self.text += units.len();
+        (self.text <= MAX_NAMES).then_some(())?;
         self.names.push(NameRef { at, inline, units: units.into() });
         let name = String::from_utf16(&words(units)).ok()?;
         // Written into JSON as they are.
@@ -229,7 +235,7 @@ fn words(units: &[u8]) -> Vec<u16> {
 /// Reads the definition whose body is `start..end`.
 pub(super) fn definition(chunk: &[u8], start: usize, end: usize) -> Option<Tree> {
     (start <= end && end <= chunk.len()).then_some(())?;
-    Parser { chunk, start, end, at: start, names: Vec::new() }.tree()
+    Parser { chunk, start, end, at: start, names: Vec::new(), text: 0 }.tree()
 }
 
 /// Types of values.

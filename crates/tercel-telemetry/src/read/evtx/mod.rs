@@ -3,9 +3,10 @@
 //! A log is a header of 4 KiB and chunks of 64 KiB, each complete in itself. What is broken costs at most
 //! its chunk: the file header's counts are not believed, and every chunk is tried.
 //!
-//! Records are read by a straight walk (`walk.rs`) that makes no text. What it does not understand, and
-//! everything for a sink that wants the text of every event, goes through the full parser of the `evtx` crate
-//! and the recognition of its JSON. Both give the same events.
+//! Records are read by a straight walk (`walk.rs`) that makes no text; a sink by layouts that asks for one gets
+//! it from the same instances (`render.rs`). What is not understood, and everything for another sink that wants
+//! the text of every event, goes through the full parser of the `evtx` crate and the recognition of its JSON.
+//! Both give the same events and the same texts.
 
 mod binxml;
 mod frame;

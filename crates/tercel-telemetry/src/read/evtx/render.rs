@@ -77,6 +77,15 @@ pub(super) struct Program {
     names: Vec<String>,
 }
 
+impl Program {
+    /// About how much memory it takes.
+    pub fn size(&self) -> usize {
+        self.literals.len()
+            + self.ops.len() * size_of::<Op>()
+            + self.names.iter().map(String::len).sum::<usize>()
+    }
+}
+
 /// What the members of an object before the next one say about its comma.
 #[derive(Default)]
 struct Members {

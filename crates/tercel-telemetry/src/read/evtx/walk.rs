@@ -11,7 +11,7 @@ use super::binxml::{self, DEFINITION_HEADER, Instance, NameRef, Slot, name_at, t
 use super::plan::{
     self, CHANNEL, Data, Entry, HEAD, Leaf, PROVIDER, Part, Plan, RECORD_ID, Root, TAIL, TIME,
 };
-use super::render::{self, Record};
+use super::render::{self, Program, Record};
 use super::values::{self, Arena};
 use crate::batch::NameHasher;
 use crate::shape::{Log, Recogniser};
@@ -205,6 +205,7 @@ impl Walker {
                 let tree = binxml::definition(chunk, start, end);
                 let compiled = tree.as_ref().and_then(plan::compile);
                 let plan = compiled.map_or(NONE, |plan| {
+                    self.bytes += plan.text.as_ref().map_or(0, Program::size);
                     self.plans.push(plan);
                     self.plans.len() as u32 - 1
                 });
