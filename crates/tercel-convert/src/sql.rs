@@ -7,6 +7,7 @@
 
 mod address;
 mod layout;
+mod pattern;
 mod print;
 mod read;
 
