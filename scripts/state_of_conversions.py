@@ -257,8 +257,17 @@ def agreement(tercel, rules, files, results, shared, work, page):
     made = {}
     for source in ("sysmon", "defender", "sentinel"):
         made[source] = work / f"made_{source}.jsonl"
-        p = subprocess.run([tercel.program, "test", windows, "--generate", "--source", source, "--format", "ndjson"], capture_output=True, stdin=subprocess.DEVNULL, text=True)
-        made[source].write_text(p.stdout, encoding="utf-8")
+        made[source].write_text("", encoding="utf-8")
+        for folder in sorted(p for p in windows.rglob("*") if p.is_dir() and any(p.glob("*.yml"))):
+            # A folder at a time: what takes too long costs only its own events.
+            command = [tercel.program, "test", folder, "--generate", "--source", source, "--format", "ndjson", "--limit", "10", "--budget", "0.2"]
+            try:
+                p = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=40)
+            except subprocess.TimeoutExpired:
+                page.notes.append(f"no events as {source} writes them for `{folder.name}`: making them took too long")
+                continue
+            with open(made[source], "a", encoding="utf-8") as f:
+                f.write(p.stdout)
     real = [p for p in (shared / "telemetry" / "evtx", shared / "telemetry" / "mordor") if p.exists()]
     if real:
         rows, _, _ = tercel.lines("query", "Sysmon", *real, "--format", "jsonl")
@@ -410,7 +419,8 @@ def round_trips(tercel, shared, work, page):
     page.add("## There and back\n")
     page.add(
         "Public queries that are filters, converted to another language and back; the result is compared with the query that it started from. "
-        "A time range (`Timestamp > ago(7d)`) is left to the target.\n"
+        "A time range (`Timestamp > ago(7d)`) and a limit are left to the target. *Equal on every source* is `tercel verify` without any assumption; *each step proved exact* "
+        "holds on the rows of the table that a step is about, with what it takes for granted; a query of a Defender table that does not say which `ActionType` it means also finds kinds of rows that no log source has.\n"
     )
     rows, losses = [], []
     for title, corpora, suffix, there, back in (
@@ -459,6 +469,8 @@ def round_trips(tercel, shared, work, page):
             named_loss = [l for x in (m, again[0]) for l in x["losses"] if l["effect"] != "none"]
             if word == "equal":
                 count["equal"] += 1
+            elif m["fidelity"] == "exact" and again[0]["fidelity"] == "exact":
+                count["each step exact"] += 1
             elif named_loss or m["fidelity"] not in ("exact", "unproved"):
                 count["not equal, the loss named"] += 1
                 why[(named_loss[0]["what"] + ": " + named_loss[0]["why"]) if named_loss else group_of(m)] += 1
@@ -469,9 +481,9 @@ def round_trips(tercel, shared, work, page):
                 count["not equal"] += 1
                 page.trips.append((title, m["rule"], word, v))
             done += 1
-        rows.append([title, total, filters, refused, count["equal"], count["not equal, the loss named"], count["refused on the way back"], count["not decided"], count["not equal"]])
+        rows.append([title, total, filters, refused, count["equal"], count["each step exact"], count["not equal, the loss named"], count["refused on the way back"], count["not decided"], count["not equal"]])
         losses.append((title, why))
-    page.add(table(["", "queries", "filters", "no counterpart", "equal", "loss named", "refused on the way back", "not decided", "not equal"], rows))
+    page.add(table(["", "queries", "filters", "no counterpart", "equal on every source", "each step proved exact", "loss named", "refused on the way back", "not decided", "not equal"], rows))
     for title, why in losses:
         if why:
             page.add(f"**{title}**, why not:\n")

@@ -393,7 +393,15 @@ fn of_lower(
         "startswith" | "startswith_cs" if lower(needle) && needle.ends_with('i') => {
             Some((test("startswith", needle), true))
         }
-        "matches_glob" if lower(needle) => Some((test("matches_glob_ci", needle), true)),
+        "matches_glob" if lower(needle) => {
+            let glob = test("matches_glob_ci", needle);
+            let args = call(&glob).map_or(&[] as &[Expr], |c| c.1);
+            // Stars at the ends only: the text between them is looked for.
+            match crate::rewrite::plain_glob("matches_glob_ci", args, at) {
+                Some(plain) => Some((plain, needle.ends_with("i*"))),
+                None => Some((glob, true)),
+            }
+        }
         "matches_regex" => {
             if let Some(glob) = globs.get(needle) {
                 return Some((test("matches_glob_ci", glob), true));

@@ -540,7 +540,7 @@ fn simple(e: &Expr) -> bool {
 }
 
 /// A pattern with stars at its ends only, as what it comes to.
-fn plain_glob(name: &str, args: &[Expr], span: Span) -> Option<Expr> {
+pub(crate) fn plain_glob(name: &str, args: &[Expr], span: Span) -> Option<Expr> {
     let Some(Value::Str(glob)) = args.get(1)?.as_literal() else { return None };
     let pattern = Pattern::parse(glob);
     let (kind, text) = match pattern.shape() {

@@ -433,6 +433,10 @@ fn pattern_of_range(ip: Ipv6Addr, bits: u32) -> Option<String> {
     if bits == 0 {
         return Some(":".into());
     }
+    // Nothing but the end follows the last group.
+    if bits > 112 {
+        return None;
+    }
     let groups = ip.segments();
     let mut out = String::from("^");
     let whole = (bits / 16) as usize;
