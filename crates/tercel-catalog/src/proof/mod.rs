@@ -212,6 +212,8 @@ fn said(places: &Places<'_>, s: &DeadSite) -> Option<Diagnostic> {
         DeadKind::Redundant => Diagnostic::note("redundant-condition", format!("{name} is not needed")),
     };
     let shown = match (s.kind, event) {
+        // What covers it says enough.
+        _ if s.covered_by.is_some() => None,
         (DeadKind::FilterNeverBites, Some(e)) => {
             Some(format!("the event {e} should be kept out by it, and is not found with or without it"))
         }

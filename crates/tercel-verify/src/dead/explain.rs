@@ -197,9 +197,18 @@ impl Run<'_> {
             found = reasons(self.tree.core(&[about], &all, self.budget));
         }
         let (because, by_source) = found;
+        // Null and the empty text are one here and two elsewhere: what is idle only for that is no mistake.
+        let nothing = self.asks_for_absence(id)
+            && covered_by.into_iter().chain(because.iter().map(|r| r.span)).any(|s| {
+                let parts = self.tree.places.get(&s).map_or(&[][..], Vec::as_slice);
+                parts.iter().any(|p| self.asks_for_absence(*p))
+            });
         let negation = kind == PartKind::Not;
         let kind = match context {
-            _ if absence || negation && self.tree.parts[self.tree.parts[id].children[0]].absence => {
+            _ if nothing
+                || absence
+                || negation && self.tree.parts[self.tree.parts[id].children[0]].absence =>
+            {
                 DeadKind::Redundant
             }
             PartKind::All if negation => DeadKind::FilterNeverBites,
@@ -210,6 +219,12 @@ impl Run<'_> {
         };
         let example = example.map(|row| event(self.table, &row, &self.assumptions));
         DeadSite { kind, span, parent, siblings, excludes, covered_by, because, by_source, example }
+    }
+
+    /// Whether something in the part asks whether a value is absent.
+    fn asks_for_absence(&self, id: usize) -> bool {
+        let p = &self.tree.parts[id];
+        p.absence || p.children.iter().any(|c| self.asks_for_absence(*c))
     }
 
     /// A sibling that is true wherever the part is. The event is one of the part; it rules out most
