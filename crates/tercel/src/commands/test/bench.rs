@@ -69,7 +69,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// When temporary files cannot be written, or the world cannot be used.
-    pub fn run(&self, rules: &mut Vec<Detection>, probes: &[Probe]) -> Result<Results, Failure> {
+    pub fn run(&self, rules: &mut [Detection], probes: &[Probe]) -> Result<Results, Failure> {
         let mut results = Results::new();
         let apart = self.together(rules, probes, &mut results)?;
         let mut subsets: HashMap<Vec<usize>, Vec<Detection>> = HashMap::new();

@@ -413,6 +413,9 @@ fn whole_numbers(e: &Expr, out: &mut Vec<i64>) {
     e.children().into_iter().for_each(|c| whole_numbers(c, out));
 }
 
+/// Columns that differ from event to event, or all have one number.
+type Strategy<'s> = (Vec<&'s (Name, Type)>, Option<i64>);
+
 /// The outer error ends the run, the inner one is said of the rule.
 type Tried = Result<Result<Vec<Made>, String>, Failure>;
 
@@ -435,7 +438,7 @@ fn aggregated(
     // In this order: the same event again; other values of what is counted; of all of it.
     let text: Vec<&(Name, Type)> = shape.counted.iter().filter(|c| !c.1.is_number()).collect();
     let numeric: Vec<&(Name, Type)> = shape.counted.iter().filter(|c| c.1.is_number()).collect();
-    let mut strategies: Vec<(Vec<&(Name, Type)>, Option<i64>)> = vec![(Vec::new(), None)];
+    let mut strategies: Vec<Strategy<'_>> = vec![(Vec::new(), None)];
     if !numeric.is_empty() {
         strategies.push((numeric.clone(), Some(MUCH)));
     }
@@ -570,7 +573,7 @@ fn lines(maker: &Maker<'_>, events: &[Event], step: i64) -> Result<Vec<serde_jso
 
 impl Bench<'_> {
     /// Whether the only reported rule gives anything for these events together.
-    fn fires(&self, few: &mut Vec<Detection>, lines: &[serde_json::Value]) -> Result<bool, Failure> {
+    fn fires(&self, few: &mut [Detection], lines: &[serde_json::Value]) -> Result<bool, Failure> {
         let lines = lines.iter().map(ToString::to_string).collect();
         let all: Vec<usize> = (0..few.len()).filter(|i| few[*i].reported).collect();
         let probe = Probe { input: Input::Events { lines, table: None }, rules: all };
