@@ -52,8 +52,7 @@ impl Tally {
     fn attack(
         &mut self,
         name: &str,
-        a: &[BranchFormula],
-        b: &[BranchFormula],
+        (a, b): (&[BranchFormula], &[BranchFormula]),
         is: Relation,
         seeds: &[Row],
         n: u64,
@@ -104,7 +103,7 @@ impl Tally {
             }
             seeds.push(row);
         }
-        self.attack(name, a, b, c.relation, &seeds, n, r);
+        self.attack(name, (a, b), c.relation, &seeds, n, r);
     }
 }
 
@@ -165,7 +164,7 @@ fn main() {
         }
         let Ok(a) = Formula::of(rel) else { continue };
         if never {
-            t.attack(name, &a, &a, Relation::Disjoint, &[], share * 20, &mut r);
+            t.attack(name, (&a, &a), Relation::Disjoint, &[], share * 20, &mut r);
             continue;
         }
         dead_rules += 1;
@@ -175,7 +174,7 @@ fn main() {
         for e in report.sites.iter().filter_map(|s| s.example.as_ref()) {
             seeds.push(e.values.iter().map(|(n, v)| (n.to_string(), v.clone())).collect());
         }
-        t.attack(name, &a, &b, Relation::Equal, &seeds, share * 4, &mut r);
+        t.attack(name, (&a, &b), Relation::Equal, &seeds, share * 4, &mut r);
     }
     println!(
         "parts: {sites} in {dead_rules} rules, {} events, {} wrong, {:?}",

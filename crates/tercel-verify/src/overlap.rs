@@ -132,14 +132,14 @@ pub fn inclusions(
     let mut candidates: Vec<Option<Vec<u32>>> = vec![None; rules.len()];
     for name in tables(rules) {
         let mut t = Table::new(name.clone(), rules);
-        for i in 0..rules.len() {
+        for (i, candidates) in candidates.iter_mut().enumerate() {
             let found = t.branches[i].iter().find_map(|b| match crate::satisfiable(b, budget) {
                 Verdict::Sat(e) => Some(e),
                 _ => None,
             });
             let Some(e) = found else { continue };
             let found = t.finders(&row_of(e));
-            match &mut candidates[i] {
+            match candidates {
                 Some(c) => c.retain(|j| found.binary_search(j).is_ok()),
                 none => *none = Some(found),
             }
