@@ -534,7 +534,8 @@ fn report(
         match &t.none {
             Some((true, why)) => {
                 never += 1;
-                tell(format!("{}: can never fire: {why}", d.path));
+                let where_ = args.source.map_or(String::new(), |s| format!(" on events of {}", s.as_str()));
+                tell(format!("{}: can never fire{where_}: {why}", d.path));
             }
             Some((false, why)) => {
                 without += 1;
