@@ -19,13 +19,27 @@ impl Default for Budget {
     }
 }
 
+impl Budget {
+    /// The same with no more time than is left until then.
+    pub(crate) fn until(&self, deadline: Instant) -> Budget {
+        Budget { time: self.time.min(deadline.saturating_duration_since(Instant::now())), ..*self }
+    }
+}
+
+/// Why a question has no answer when its time is over.
+pub(crate) const NO_TIME: &str = "the budget of time is used up";
+
+/// Evaluations of a test, or steps of an automaton, between two looks at the clock.
+const UNITS: usize = 2_048;
+
 /// What is left of a budget.
 pub(crate) struct Meter {
     pub steps: u32,
     pub states: usize,
     left: usize,
     pub deadline: Instant,
-    ticks: u32,
+    units: usize,
+    over: bool,
 }
 
 impl Meter {
@@ -36,17 +50,32 @@ impl Meter {
             // All searches of one question together.
             left: b.states.saturating_mul(4),
             deadline: Instant::now() + b.time,
-            ticks: 0,
+            units: 0,
+            over: false,
         }
+    }
+    /// All of the time again.
+    pub(crate) fn restart(&mut self, b: &Budget) {
+        self.deadline = Instant::now() + b.time;
+        self.over = false;
     }
     /// Takes a state; false when there is none left, or no time.
     pub(crate) fn state(&mut self) -> bool {
-        self.ticks = self.ticks.wrapping_add(1);
-        if self.left == 0 || self.ticks.is_multiple_of(1024) && self.late() {
+        if self.left == 0 {
             return false;
         }
         self.left -= 1;
-        true
+        self.work(1)
+    }
+    /// Says how much was just done; false when time is over. Every loop whose length a detection decides
+    /// asks this: the clock itself is read only now and then.
+    pub(crate) fn work(&mut self, units: usize) -> bool {
+        self.units = self.units.saturating_add(units);
+        if self.units >= UNITS {
+            self.units = 0;
+            self.over |= self.late();
+        }
+        !self.over
     }
     pub(crate) fn late(&self) -> bool {
         Instant::now() >= self.deadline

@@ -3,6 +3,7 @@
 
 use crate::atom::{Atoms, Order, Test, TextTest, VarId, VarKind, text_value, whole_value};
 use crate::budget::Meter;
+use crate::build::caseless;
 use crate::formula::AtomId;
 use crate::numbers;
 use crate::prover::Row;
@@ -45,11 +46,14 @@ pub(crate) fn row(
     if broken(atoms, &loose, &row).is_none() {
         return Made::Row(row);
     }
-    if let Some(core) = settled(atoms, groups, &loose) {
+    if let Some(core) = settled(atoms, groups, &loose, meter) {
         return Made::Conflict(core);
     }
     for (a, positive) in &loose {
-        if *positive && let Some(core) = equal_columns(atoms, groups, *a, &mut row, meter) {
+        if *positive
+            && !meter.late()
+            && let Some(core) = equal_columns(atoms, groups, *a, &mut row, meter)
+        {
             return Made::Conflict(core);
         }
     }
@@ -154,9 +158,12 @@ fn mend(
         let v = &atoms.vars[var as usize];
         let mut better = None;
         'columns: for c in &v.columns {
+            if *trials == 0 || meter.late() {
+                return false;
+            }
             let mut tries = Vec::new();
             if let Some(wanted) = values.get(&var).filter(|w| !w.is_null()) {
-                backwards(&v.expr, wanted, c, &look(row), &mut tries);
+                backwards(&v.expr, wanted, c, &look(row), &mut tries, &mut 500);
             }
             suggestions(atoms, loose, c, row, &mut tries);
             let ty = column_type(&v.expr, c).unwrap_or(Type::String);
@@ -196,7 +203,19 @@ fn mend(
 }
 
 /// Values of a column that may make an expression have a value.
-fn backwards(e: &Expr, wanted: &Value, column: &Name, row: &dyn Fn(&str) -> Value, out: &mut Vec<Value>) {
+/// Calls in calls multiply, hence the bound.
+fn backwards(
+    e: &Expr,
+    wanted: &Value,
+    column: &Name,
+    row: &dyn Fn(&str) -> Value,
+    out: &mut Vec<Value>,
+    left: &mut usize,
+) {
+    if *left == 0 {
+        return;
+    }
+    *left -= 1;
     match &e.kind {
         ExprKind::Column(c) if c == column => out.push(wanted.clone()),
         ExprKind::Call(f, args) => match f.name {
@@ -209,24 +228,25 @@ fn backwards(e: &Expr, wanted: &Value, column: &Name, row: &dyn Fn(&str) -> Valu
                     let after: String =
                         args[i + 1..].iter().map(|x| x.eval(row, &Context::default()).to_text()).collect();
                     if let Some(m) = text.strip_prefix(&before).and_then(|t| t.strip_suffix(&after)) {
-                        backwards(a, &Value::str(m), column, row, out);
+                        backwards(a, &Value::str(m), column, row, out, left);
                     }
-                    backwards(a, wanted, column, row, out);
+                    backwards(a, wanted, column, row, out, left);
                 }
             }
             "strlen" => {
                 if let Some(n) =
                     wanted.as_i64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= 65_536)
                 {
-                    args.iter().for_each(|a| backwards(a, &Value::Str("x".repeat(n)), column, row, out));
+                    args.iter()
+                        .for_each(|a| backwards(a, &Value::Str("x".repeat(n)), column, row, out, left));
                 }
             }
             "toupper" | "tolower" | "tostring" | "text_or_null" | "tolong" | "toint" | "todouble"
             | "tobool" | "todatetime" | "totimespan" | "toguid" | "parse_json" | "trim_blanks" => {
                 let text = Value::Str(wanted.to_text());
                 args.iter().for_each(|a| {
-                    backwards(a, &text, column, row, out);
-                    backwards(a, wanted, column, row, out);
+                    backwards(a, &text, column, row, out, left);
+                    backwards(a, wanted, column, row, out, left);
                 });
             }
             "member" => {
@@ -239,12 +259,12 @@ fn backwards(e: &Expr, wanted: &Value, column: &Name, row: &dyn Fn(&str) -> Valu
                         _ => serde_json::Map::new(),
                     };
                     o.insert(name.to_text(), wanted.to_json());
-                    backwards(object, &Value::Dynamic(o.into()), column, row, out);
+                    backwards(object, &Value::Dynamic(o.into()), column, row, out, left);
                 }
             }
             "trim" | "trim_start" | "trim_end" => {
                 // Text that needs no trimming stays as it is.
-                args.iter().for_each(|a| backwards(a, wanted, column, row, out));
+                args.iter().for_each(|a| backwards(a, wanted, column, row, out, left));
             }
             "extract" | "regex_group" => {
                 let pattern =
@@ -254,22 +274,22 @@ fn backwards(e: &Expr, wanted: &Value, column: &Name, row: &dyn Fn(&str) -> Valu
                     crate::regexes::around_group(&pattern, &wanted.text()).into_iter().map(Value::Str),
                 );
                 for t in tries {
-                    args.iter().for_each(|a| backwards(a, &t, column, row, out));
+                    args.iter().for_each(|a| backwards(a, &t, column, row, out, left));
                 }
             }
             "reverse" => {
                 let text: String = wanted.text().chars().rev().collect();
-                args.iter().for_each(|a| backwards(a, &Value::Str(text.clone()), column, row, out));
+                args.iter().for_each(|a| backwards(a, &Value::Str(text.clone()), column, row, out, left));
             }
             "base64_decode_tostring" => {
                 let text = tercel_ir::function::base64_encode(wanted.text().as_bytes());
-                args.iter().for_each(|a| backwards(a, &Value::Str(text.clone()), column, row, out));
+                args.iter().for_each(|a| backwards(a, &Value::Str(text.clone()), column, row, out, left));
             }
             "dirname" => {
                 let t = wanted.text();
                 let tries = [t.to_string(), format!("{t}app.exe"), format!("{t}\\app.exe")];
                 args.iter().for_each(|a| {
-                    tries.iter().for_each(|t| backwards(a, &Value::str(t.as_str()), column, row, out));
+                    tries.iter().for_each(|t| backwards(a, &Value::str(t.as_str()), column, row, out, left));
                 });
             }
             "add" | "sub" => {
@@ -278,11 +298,11 @@ fn backwards(e: &Expr, wanted: &Value, column: &Name, row: &dyn Fn(&str) -> Valu
                     let plus = f.name == "add";
                     if let Some(y) = n(b) {
                         let v = if plus { w.checked_sub(y) } else { w.checked_add(y) };
-                        v.into_iter().for_each(|v| backwards(a, &Value::Long(v), column, row, out));
+                        v.into_iter().for_each(|v| backwards(a, &Value::Long(v), column, row, out, left));
                     }
                     if let Some(x) = n(a) {
                         let v = if plus { w.checked_sub(x) } else { x.checked_sub(w) };
-                        v.into_iter().for_each(|v| backwards(b, &Value::Long(v), column, row, out));
+                        v.into_iter().for_each(|v| backwards(b, &Value::Long(v), column, row, out, left));
                     }
                 }
             }
@@ -299,11 +319,11 @@ fn backwards(e: &Expr, wanted: &Value, column: &Name, row: &dyn Fn(&str) -> Valu
                         0,
                     );
                     t.into_iter().for_each(|t| {
-                        args.iter().for_each(|a| backwards(a, &Value::DateTime(t), column, row, out));
+                        args.iter().for_each(|a| backwards(a, &Value::DateTime(t), column, row, out, left));
                     });
                 }
             }
-            _ => args.iter().for_each(|a| backwards(a, wanted, column, row, out)),
+            _ => args.iter().for_each(|a| backwards(a, wanted, column, row, out, left)),
         },
         _ => {}
     }
@@ -358,8 +378,17 @@ fn column_type(e: &Expr, name: &Name) -> Option<Type> {
 }
 
 /// A literal about a computed value whose columns all have one possible value, and which is wrong for it.
-fn settled(atoms: &Atoms, groups: &Groups, loose: &[(AtomId, bool)]) -> Option<Vec<(AtomId, bool)>> {
+fn settled(
+    atoms: &Atoms,
+    groups: &Groups,
+    loose: &[(AtomId, bool)],
+    meter: &mut Meter,
+) -> Option<Vec<(AtomId, bool)>> {
+    let total: usize = groups.values().map(Vec::len).sum();
     for (a, positive) in loose {
+        if !meter.work(total / 8 + 1) {
+            return None;
+        }
         let mut row = Row::new();
         let mut core = vec![(*a, *positive)];
         let known = atoms.var(*a).columns.iter().all(|c| match only_value(atoms, groups, c) {
@@ -391,10 +420,6 @@ fn only_value(atoms: &Atoms, groups: &Groups, column: &Name) -> Option<(AtomId, 
         }
         _ => None,
     })
-}
-
-fn caseless(s: &str) -> bool {
-    s.is_ascii() && !s.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
 /// The column, also where it is read as text.
@@ -435,7 +460,7 @@ fn equal_columns(
     let v = &atoms.vars[id as usize];
     let outcome = match v.kind {
         VarKind::Text => strings::solve(atoms, v, &lits, meter),
-        VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, &lits),
+        VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, &lits, meter),
         VarKind::Free => return None,
     };
     match outcome {
@@ -483,10 +508,18 @@ fn cuts(e: &Expr, wanted: &str, out: &mut Vec<Vec<(Name, Value)>>) {
     if f.name != "strcat" {
         return;
     }
-    fn go(args: &[Expr], rest: &str, have: &mut Vec<(Name, Value)>, out: &mut Vec<Vec<(Name, Value)>>) {
-        if out.len() >= 200 {
+    // Most ways to cut a text lead nowhere, so the ways are counted, not only the cuts that are found.
+    fn go(
+        args: &[Expr],
+        rest: &str,
+        have: &mut Vec<(Name, Value)>,
+        out: &mut Vec<Vec<(Name, Value)>>,
+        left: &mut usize,
+    ) {
+        if out.len() >= 200 || *left == 0 {
             return;
         }
+        *left -= 1;
         let Some((first, more)) = args.split_first() else {
             if rest.is_empty() {
                 out.push(have.clone());
@@ -495,27 +528,27 @@ fn cuts(e: &Expr, wanted: &str, out: &mut Vec<Vec<(Name, Value)>>) {
         };
         if let Some(v) = first.as_literal() {
             if let Some(r) = rest.strip_prefix(&v.to_text()) {
-                go(more, r, have, out);
+                go(more, r, have, out, left);
             }
             return;
         }
         let Some(c) = bare(first) else { return };
         if let Some((_, v)) = have.iter().find(|(n, _)| n == c) {
             if let Some(r) = rest.strip_prefix(&*v.text()) {
-                go(more, r, have, out);
+                go(more, r, have, out, left);
             }
             return;
         }
         let ends: Vec<usize> = rest.char_indices().map(|(i, _)| i).chain([rest.len()]).collect();
         for at in ends {
             have.push((c.clone(), Value::str(&rest[..at])));
-            go(more, &rest[at..], have, out);
+            go(more, &rest[at..], have, out, left);
             have.pop();
         }
     }
     // The cuts multiply, and the texts that matter are short.
     if wanted.len() <= 200 && args.len() <= 12 {
-        go(args, wanted, &mut Vec::new(), out);
+        go(args, wanted, &mut Vec::new(), out, &mut 5_000);
     }
 }
 
@@ -534,12 +567,19 @@ fn pairs(
     let mut vars: Vec<VarId> = loose.iter().map(|(a, _)| atoms.atom(*a).var).collect();
     vars.dedup();
     for var in vars {
+        if *trials == 0 || meter.late() {
+            return;
+        }
         let v = &atoms.vars[var as usize];
         let mut sets = Vec::new();
         if let Some(w) = values.get(&var) {
             cuts(&v.expr, &w.text(), &mut sets);
         }
         for (a, _) in loose.iter().filter(|(a, _)| atoms.atom(*a).var == var) {
+            // Each of them is a trial later on.
+            if sets.len() > *trials {
+                break;
+            }
             if let Test::Text(_, TextTest::Literal { text, .. }) = &atoms.atom(*a).test {
                 cuts(&v.expr, text, &mut sets);
             }

@@ -2,7 +2,7 @@
 
 use crate::Unknown;
 use crate::atom::{Test, TextTest, VarId};
-use crate::budget::Budget;
+use crate::budget::{Budget, NO_TIME};
 use crate::evaluate::{ColumnTests, Memo, Truths};
 use crate::flatten::{Env, Flattener};
 use crate::formula::{Arena, Node, NodeKind};
@@ -132,6 +132,9 @@ struct Tree {
     places: HashMap<Span, Vec<usize>>,
 }
 
+/// The time for all parts of a detection together, in budgets of one question.
+const ALL: u32 = 8;
+
 /// Every part of the conditions that can be taken out without changing what is found.
 ///
 /// # Errors
@@ -139,13 +142,17 @@ struct Tree {
 pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
     let mut flattener = Flattener::new();
     let branches = flattener.branches(rel)?;
-    let deadline = std::time::Instant::now() + budget.time.saturating_mul(8);
+    let deadline = std::time::Instant::now() + budget.time.saturating_mul(ALL);
     let mut runs: Vec<Run<'_>> = Vec::new();
     let mut undecided: Option<Unknown> = None;
     let mut never: Option<DeadSite> = None;
     // Filters that an author wrote, and what they are in each branch.
     let mut tops: BTreeMap<Span, Parts> = BTreeMap::new();
     for b in &branches {
+        if std::time::Instant::now() >= deadline {
+            undecided.get_or_insert(Unknown::new(NO_TIME));
+            break;
+        }
         let mut tree =
             Tree { prover: Prover::new(b.schema.clone()), parts: Vec::new(), places: HashMap::new() };
         let root = tree.part(PartKind::All, Span::default(), true);
@@ -162,7 +169,7 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
         }
         tree.adopt(root, list);
         let whole = tree.parts[root].truth.0;
-        match tree.prover.ask(&[whole], budget) {
+        match tree.prover.ask(&[whole], &budget.until(deadline)) {
             Answer::Sat(row) => {
                 for (span, top) in written {
                     tops.entry(span).or_default().push((runs.len(), top));
@@ -183,7 +190,7 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
             // A dead branch has nothing to say about the parts of the others.
             Answer::Unsat => {
                 if never.is_none() {
-                    never = Some(tree.contradiction(root, rel.span, budget));
+                    never = Some(tree.contradiction(root, rel.span, budget, deadline));
                 }
             }
             Answer::Unknown(u) => {
@@ -231,8 +238,9 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
 pub fn contradiction(rel: &Rel, budget: &Budget) -> Result<Option<DeadSite>, Unknown> {
     let branches = crate::Formula::of(rel)?;
     let mut undecided = None;
+    let deadline = std::time::Instant::now() + budget.time.saturating_mul(ALL);
     for b in &branches {
-        match crate::satisfiable(b, budget) {
+        match crate::satisfiable(b, &budget.until(deadline)) {
             crate::Verdict::Sat(_) => return Ok(None),
             crate::Verdict::Unsat => {}
             crate::Verdict::Unknown(u) => undecided = Some(u),
@@ -555,7 +563,7 @@ impl Run<'_> {
     /// Whether taking the parts out changes anything.
     fn judge(&mut self, sites: &[(usize, PartKind)]) -> Effect {
         if std::time::Instant::now() >= self.deadline {
-            return Effect::Unknown("the budget of time is used up".into());
+            return Effect::Unknown(NO_TIME.into());
         }
         if let [(id, context)] = sites
             && self.shown_alive(*id, Without::Part(*id, *context))
@@ -576,7 +584,7 @@ impl Run<'_> {
         // In a disjunction the part can only add, in a conjunction only take away; under a `not` it is
         // the other way round. The trivial one of the two questions costs next to nothing.
         for roots in [[self.whole, not_without], [without, not_whole]] {
-            match self.tree.prover.ask(&roots, self.budget) {
+            match self.tree.prover.ask(&roots, &self.budget.until(self.deadline)) {
                 Answer::Sat(row) => {
                     // What shows one part shows its neighbours too, with their texts put in.
                     self.truths = Truths::of(&self.tree.prover.builder.atoms, &row);

@@ -1,6 +1,7 @@
 //! The theory of one number.
 
 use crate::atom::{Atoms, Order, Test, VarKind, Variable, whole_value};
+use crate::budget::Meter;
 use crate::formula::AtomId;
 use crate::theory::{Outcome, enumerate};
 use std::collections::HashMap;
@@ -10,18 +11,24 @@ use tercel_ir::{Expr, ExprKind, Value};
 const SMALL_RANGE: i128 = 70_000;
 
 /// A value for which every atom is as wanted.
-pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)]) -> Outcome {
+pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], meter: &mut Meter) -> Outcome {
     match var.kind {
-        VarKind::Integer { from, to } => whole(atoms, var, lits, from, to),
-        _ => real(atoms, lits),
+        VarKind::Integer { from, to } => whole(atoms, var, lits, (from, to), meter),
+        _ => real(atoms, lits, meter),
     }
 }
 
-fn whole(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], from: i64, to: i64) -> Outcome {
+fn whole(
+    atoms: &Atoms,
+    var: &Variable,
+    lits: &[(AtomId, bool)],
+    (from, to): (i64, i64),
+    meter: &mut Meter,
+) -> Outcome {
     let holds = |i: usize, v: &Value| atoms.holds(lits[i].0, v) == lits[i].1;
     let never = var.domain == Some(tercel_ir::Domain::Never) || from > to;
     if never {
-        return enumerate(lits.len(), [Value::Null], holds);
+        return enumerate(lits.len(), [Value::Null], holds, meter);
     }
     let opaque = lits.iter().any(|l| matches!(atoms.atom(l.0).test, Test::Opaque { .. }));
     let range = i128::from(to) - i128::from(from) + 1;
@@ -39,10 +46,11 @@ fn whole(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], from: i64, to: 
         let near = [Value::Null].into_iter().chain(points.into_iter().map(|n| whole_value(ty, n)));
         if range <= SMALL_RANGE {
             let all = near.chain((from..=to).map(|n| whole_value(ty, n)));
-            return enumerate(lits.len(), all, holds);
+            return enumerate(lits.len(), all, holds, meter);
         }
-        if let Outcome::Sat(v) = enumerate(lits.len(), near, holds) {
-            return Outcome::Sat(v);
+        match enumerate(lits.len(), near, holds, meter) {
+            Outcome::Conflict(_) => {}
+            found => return found,
         }
         let known: Vec<usize> =
             (0..lits.len()).filter(|i| !matches!(atoms.atom(lits[*i].0).test, Test::Opaque { .. })).collect();
@@ -170,7 +178,7 @@ fn hints(e: &Expr, out: &mut Vec<i64>) {
     e.children().into_iter().for_each(|c| hints(c, out));
 }
 
-fn real(atoms: &Atoms, lits: &[(AtomId, bool)]) -> Outcome {
+fn real(atoms: &Atoms, lits: &[(AtomId, bool)], meter: &mut Meter) -> Outcome {
     let holds = |i: usize, v: &Value| atoms.holds(lits[i].0, v) == lits[i].1;
     let mut points: Vec<f64> = Vec::new();
     let mut opaque = false;
@@ -197,7 +205,7 @@ fn real(atoms: &Atoms, lits: &[(AtomId, bool)]) -> Outcome {
     }
     all.extend([0.0, 1.0, f64::MAX, f64::MIN, f64::INFINITY, f64::NEG_INFINITY]);
     let values = [Value::Null].into_iter().chain(all.into_iter().filter(|f| !f.is_nan()).map(Value::Real));
-    match enumerate(lits.len(), values, holds) {
+    match enumerate(lits.len(), values, holds, meter) {
         Outcome::Conflict(_) if opaque => {
             Outcome::Unknown("a function of a number that is only understood by trying values".into())
         }

@@ -3,7 +3,7 @@
 
 use crate::Unknown;
 use crate::atom::{Test, TextTest, VarId, VarKind};
-use crate::budget::{Budget, Meter};
+use crate::budget::{Budget, Meter, NO_TIME};
 use crate::build::Builder;
 use crate::concrete;
 use crate::formula::{Arena, AtomId, Node, NodeKind};
@@ -213,7 +213,7 @@ impl Prover {
         }
         self.teach();
         // What is known of many atoms takes a while to say, but only once.
-        meter.deadline = std::time::Instant::now() + budget.time;
+        meter.restart(budget);
         let mut assumptions: Vec<SatLit> = roots.iter().map(|r| self.encode(*r)).collect();
         if self.kept == usize::MAX {
             self.kept = self.nodes.len();
@@ -238,10 +238,10 @@ impl Prover {
                         None => Answer::Unsat,
                     };
                 }
-                None => return Answer::Unknown(Unknown::new("the budget of time is used up")),
+                None => return Answer::Unknown(Unknown::new(NO_TIME)),
             }
             if meter.late() {
-                return Answer::Unknown(Unknown::new("the budget of time is used up"));
+                return Answer::Unknown(Unknown::new(NO_TIME));
             }
             let implicant = self.implicant(roots);
             let (blocked, why) = match self.check(&implicant, &mut meter) {
@@ -402,7 +402,7 @@ impl Prover {
         let v = &atoms.vars[var as usize];
         let o = match v.kind {
             VarKind::Text => strings::solve(atoms, v, lits, meter),
-            VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, lits),
+            VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, lits, meter),
             VarKind::Free => Outcome::Sat(Value::Null),
         };
         // What ran out of time may go better the next time.

@@ -1,6 +1,6 @@
 //! What may be asked: can it fire, and how do two detections relate.
 
-use crate::budget::Budget;
+use crate::budget::{Budget, NO_TIME};
 use crate::flatten::{Branch, Flattener};
 use crate::formula::{Arena, Node};
 use crate::prover::{Answer, Prover, Row};
@@ -259,6 +259,9 @@ pub fn compare_formulas(a: &[BranchFormula], b: &[BranchFormula], budget: &Budge
     relation_of(a, b, &[0, 1, 2], budget)
 }
 
+/// The time for all tables of a pair, in budgets of one question.
+const TABLES: u32 = 6;
+
 fn relation_of(a: &[BranchFormula], b: &[BranchFormula], questions: &[usize], budget: &Budget) -> Comparison {
     let both = questions.contains(&2);
     let mut tables: Vec<Name> = Vec::new();
@@ -272,9 +275,16 @@ fn relation_of(a: &[BranchFormula], b: &[BranchFormula], questions: &[usize], bu
     // Of each question: some table said yes; some table could not say.
     let mut yes = [false; 3];
     let mut open = [false; 3];
+    // A search may read many tables; most of them take next to no time, and all together no more than this.
+    let deadline = std::time::Instant::now() + budget.time.saturating_mul(TABLES);
     for t in &tables {
         let (xs, ys) = (on(a, t), on(b, t));
-        match relate(&xs, &ys, questions, budget) {
+        let answers = if std::time::Instant::now() < deadline {
+            relate(&xs, &ys, questions, &budget.until(deadline))
+        } else {
+            Err(Unknown::new(NO_TIME))
+        };
+        match answers {
             Err(u) => {
                 open = [true; 3];
                 reason.get_or_insert(u.reason);
@@ -338,12 +348,19 @@ pub(crate) fn only_first(
 ) -> Result<Option<Witness>, Unknown> {
     let mut doubt = None;
     let mut done: Vec<&Name> = Vec::new();
+    let deadline = std::time::Instant::now() + budget.time.saturating_mul(TABLES);
     for x in a {
         if done.contains(&&x.table) {
             continue;
         }
         done.push(&x.table);
-        match relate(&on(a, &x.table), &on(b, &x.table), &[0], budget) {
+        let late = std::time::Instant::now() >= deadline;
+        let answers = if late {
+            Err(Unknown::new(NO_TIME))
+        } else {
+            relate(&on(a, &x.table), &on(b, &x.table), &[0], &budget.until(deadline))
+        };
+        match answers {
             Err(u) => doubt = Some(u),
             Ok([Verdict::Sat(event), ..]) => return Ok(Some(Witness { first: true, second: false, event })),
             Ok([Verdict::Unknown(u), ..]) => doubt = Some(u),

@@ -1,5 +1,6 @@
 //! What the theories answer, and the plainest of them: trying all values.
 
+use crate::budget::{Meter, NO_TIME};
 use tercel_ir::Value;
 
 #[derive(Clone, Debug)]
@@ -17,9 +18,14 @@ pub(crate) fn enumerate(
     literals: usize,
     values: impl IntoIterator<Item = Value>,
     holds: impl Fn(usize, &Value) -> bool,
+    meter: &mut Meter,
 ) -> Outcome {
     let mut core: Vec<usize> = Vec::new();
     for v in values {
+        // Both loops below look at no more than this.
+        if !meter.work(core.len().saturating_add(literals / 8).saturating_add(1)) {
+            return Outcome::Unknown(NO_TIME.into());
+        }
         if core.iter().any(|i| !holds(*i, &v)) {
             continue;
         }

@@ -7,6 +7,7 @@ use crate::evaluate::{Memo, Truths};
 use crate::formula::{Arena, Node};
 use crate::prover::Answer;
 use crate::questions::event;
+use std::time::Instant;
 use tercel_ir::Span;
 
 /// Parts that are looked through for reasons; a rule with more gets none.
@@ -15,6 +16,9 @@ const MOST: usize = 400;
 const COVERS: usize = 40;
 /// More reasons than these are none that a person would follow.
 const FEW: usize = 6;
+
+/// What a question may cost, and when all of them must be done.
+type Time<'b> = (&'b Budget, Instant);
 
 /// Something that must be so for a part to make a difference.
 struct Demand {
@@ -95,22 +99,26 @@ impl Tree {
         odd
     }
 
-    fn contradicts(&mut self, fixed: &[Node], some: &[&Demand], budget: &Budget) -> bool {
+    fn contradicts(&mut self, fixed: &[Node], some: &[&Demand], time: Time<'_>) -> bool {
+        // Not shown to contradict: a core is then larger than it need be.
+        if Instant::now() >= time.1 {
+            return false;
+        }
         let roots: Vec<Node> = fixed.iter().copied().chain(some.iter().map(|d| d.node)).collect();
-        matches!(self.prover.ask(&roots, budget), Answer::Unsat)
+        matches!(self.prover.ask(&roots, &time.0.until(time.1)), Answer::Unsat)
     }
 
     /// The smallest set (none of it can be left out) of demands that cannot be met together with what is
     /// fixed, by halving: a few of many cost a few proofs each. `None` when all of them can be met.
-    fn core<'d>(&mut self, fixed: &[Node], all: &'d [Demand], budget: &Budget) -> Option<Vec<&'d Demand>> {
+    fn core<'d>(&mut self, fixed: &[Node], all: &'d [Demand], time: Time<'_>) -> Option<Vec<&'d Demand>> {
         if all.len() > MOST {
             return None;
         }
         let list: Vec<&Demand> = all.iter().collect();
-        if !self.contradicts(fixed, &list, budget) {
+        if !self.contradicts(fixed, &list, time) {
             return None;
         }
-        Some(self.shrink(fixed, &[], &list, budget))
+        Some(self.shrink(fixed, &[], &list, time))
     }
 
     fn shrink<'d>(
@@ -118,10 +126,10 @@ impl Tree {
         fixed: &[Node],
         kept: &[&'d Demand],
         list: &[&'d Demand],
-        budget: &Budget,
+        time: Time<'_>,
     ) -> Vec<&'d Demand> {
         // `kept` with `list` contradicts; which of `list` are needed?
-        if self.contradicts(fixed, kept, budget) {
+        if self.contradicts(fixed, kept, time) {
             return Vec::new();
         }
         if list.len() <= 1 {
@@ -129,18 +137,24 @@ impl Tree {
         }
         let (left, right) = list.split_at(list.len() / 2);
         let with: Vec<&Demand> = kept.iter().chain(left).copied().collect();
-        let of_right = self.shrink(fixed, &with, right, budget);
+        let of_right = self.shrink(fixed, &with, right, time);
         let with: Vec<&Demand> = kept.iter().chain(&of_right).copied().collect();
-        let mut of_left = self.shrink(fixed, &with, left, budget);
+        let mut of_left = self.shrink(fixed, &with, left, time);
         of_left.extend(of_right);
         of_left
     }
 
     /// Why no event passes: the conditions that cannot hold together.
-    pub(super) fn contradiction(&mut self, root: usize, span: Span, budget: &Budget) -> DeadSite {
+    pub(super) fn contradiction(
+        &mut self,
+        root: usize,
+        span: Span,
+        budget: &Budget,
+        deadline: Instant,
+    ) -> DeadSite {
         let mut all = Vec::new();
         self.demand(root, Want::True, ReasonKind::Condition, &mut all);
-        let (because, by_source) = reasons(self.core(&[], &all, budget));
+        let (because, by_source) = reasons(self.core(&[], &all, (budget, deadline)));
         DeadSite {
             kind: DeadKind::NeverFires,
             span: because.first().map_or(span, |r| r.span),
@@ -179,8 +193,8 @@ impl Run<'_> {
         let excludes = self.tree.excludes(id);
         let about = if context == PartKind::All { truth.1 } else { truth.0 };
         // Reasons are for people; when time is short the finding stands without.
-        let late = std::time::Instant::now() >= self.deadline;
-        let example = match self.tree.prover.ask(&[about], self.budget) {
+        let late = Instant::now() >= self.deadline;
+        let example = match self.tree.prover.ask(&[about], &self.budget.until(self.deadline)) {
             Answer::Sat(row) => Some(row),
             _ => None,
         };
@@ -194,7 +208,7 @@ impl Run<'_> {
         }
         if covered_by.is_none() && !late {
             let all = self.tree.demands(id);
-            found = reasons(self.tree.core(&[about], &all, self.budget));
+            found = reasons(self.tree.core(&[about], &all, (self.budget, self.deadline)));
         }
         let (because, by_source) = found;
         // Null and the empty text are one here and two elsewhere: what is idle only for that is no mistake.
@@ -238,8 +252,12 @@ impl Run<'_> {
             if !truths.holds(&self.tree.prover.builder.arena, theirs, &mut memo) {
                 continue;
             }
+            if Instant::now() >= self.deadline {
+                break;
+            }
             let not = self.tree.prover.builder.arena.not(theirs);
-            if matches!(self.tree.prover.ask(&[mine, not], self.budget), Answer::Unsat) {
+            let budget = self.budget.until(self.deadline);
+            if matches!(self.tree.prover.ask(&[mine, not], &budget), Answer::Unsat) {
                 return Some(self.tree.parts[s].span);
             }
             left -= 1;

@@ -148,7 +148,8 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
     let Some(name) = branches.first().map(|b| b.table.clone()) else {
         return Err(Unknown::new(format!("it does not read {table}")));
     };
-    let tree = Tree::new(&branches, &mut flat)?;
+    let deadline = Instant::now() + request.time;
+    let tree = Tree::new(&branches, &mut flat, deadline)?;
     let mut run = Run {
         tree,
         request,
@@ -157,7 +158,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
         fixed: Vec::new(),
         given: Vec::new(),
         must: Vec::new(),
-        deadline: Instant::now() + request.time,
+        deadline,
         hits: Vec::new(),
         misses: Vec::new(),
         out: Generated::default(),
@@ -193,7 +194,14 @@ enum Found {
     Unknown(String),
 }
 
+/// Why something was not looked at.
+const NO_TIME: &str = "the time for all its test events is used up";
+
 impl Run<'_> {
+    fn late(&self) -> bool {
+        self.tree.late()
+    }
+
     /// Chooses what every event holds. False: the detection can never fire.
     fn settle(&mut self) -> Result<bool, Unknown> {
         let whole = self.tree.node(self.tree.root);
@@ -222,11 +230,11 @@ impl Run<'_> {
             }
         }
         while let Some((nodes, names)) = fixed.first() {
-            if Instant::now() >= self.deadline {
-                return Err(Unknown::new("the time for all its test events is used up"));
+            if self.late() {
+                return Err(Unknown::new(NO_TIME));
             }
             let roots: Vec<Node> = nodes.iter().copied().chain([whole]).collect();
-            match self.tree.prover.ask(&roots, &self.request.budget) {
+            match self.tree.prover.ask(&roots, &self.request.budget.until(self.deadline)) {
                 Answer::Sat(_) => {
                     self.given.clone_from(names);
                     self.must = fixed.last().map(|f| f.1.clone()).unwrap_or_default();
@@ -240,7 +248,7 @@ impl Run<'_> {
         }
         match undecided {
             Some(u) => Err(u),
-            None => match self.tree.prover.ask(&[whole], &self.request.budget) {
+            None => match self.tree.prover.ask(&[whole], &self.request.budget.until(self.deadline)) {
                 Answer::Unsat => Ok(false),
                 Answer::Unknown(u) => Err(u),
                 Answer::Sat(_) if apart.is_empty() => {
@@ -294,6 +302,10 @@ impl Run<'_> {
                 continue;
             }
             let site = &list[at];
+            if self.late() {
+                self.missing(site.shown(), Gap::Unknown(NO_TIME.into()));
+                continue;
+            }
             // The next open alternative of each other list.
             let mut company: Vec<&Site> = Vec::new();
             for (i, other) in list.iter().enumerate().skip(at + 1) {
@@ -325,7 +337,10 @@ impl Run<'_> {
             match found {
                 Found::Event(seen) => {
                     let shown: Vec<usize> = (0..list.len())
-                        .filter(|i| (*i == at || !done[*i]) && list[*i].claims(&self.tree, &seen).is_some())
+                        .filter(|i| {
+                            (*i == at || !done[*i] && !self.late())
+                                && list[*i].claims(&self.tree, &seen).is_some()
+                        })
                         .collect();
                     let seen =
                         self.least(*seen, &|t, s| shown.iter().all(|i| list[*i].claims(t, s).is_some()));
@@ -487,6 +502,9 @@ impl Run<'_> {
                 }
                 let mut seen = base.clone();
                 for value in vary::near(&column, ty, domain, &now, &wanted) {
+                    if self.late() {
+                        return None;
+                    }
                     self.tree.put(&mut seen, &column, &value.coerce(ty));
                     if site.claims(&self.tree, &seen).is_some() {
                         return Some(seen);
@@ -546,16 +564,19 @@ impl Run<'_> {
         budget: &Budget,
         right: &dyn Fn(&Tree, &Seen) -> bool,
     ) -> Found {
-        if Instant::now() >= self.deadline {
-            return Found::Unknown("the time for all its test events is used up".into());
+        if self.late() {
+            return Found::Unknown(NO_TIME.into());
         }
-        let mut unknown = None;
+        let mut unknown: Option<String> = None;
         // That there is no event at all is only said where the least that an event must be was asked for. What is
         // only wanted besides is not worth that.
         let options = if more.is_empty() { self.fixed.len() } else { 1 };
         for at in 0..options {
+            if at > 0 && self.late() {
+                return Found::Unknown(NO_TIME.into());
+            }
             let all: Vec<Node> = roots.iter().chain(more).chain(&self.fixed[at]).copied().collect();
-            match self.tree.prover.ask(&all, budget) {
+            match self.tree.prover.ask(&all, &budget.until(self.deadline)) {
                 Answer::Sat(row) => {
                     let seen = self.tree.see(row);
                     if right(&self.tree, &seen) {
@@ -574,6 +595,10 @@ impl Run<'_> {
     fn least(&self, mut seen: Seen, right: &dyn Fn(&Tree, &Seen) -> bool) -> Seen {
         let columns: Vec<Name> = seen.row.keys().filter(|c| !self.given.contains(c)).cloned().collect();
         for c in columns {
+            // A larger event shows the same.
+            if self.late() {
+                break;
+            }
             let mut fewer = seen.clone();
             self.tree.put(&mut fewer, &c, &Value::Null);
             if right(&self.tree, &fewer) {

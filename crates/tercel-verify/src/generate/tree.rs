@@ -6,6 +6,7 @@ use crate::flatten::{Branch, Env, Flattener};
 use crate::formula::{Arena, Node};
 use crate::prover::{Prover, Row};
 use std::collections::HashMap;
+use std::time::Instant;
 use tercel_ir::function::Context;
 use tercel_ir::{Expr, ExprKind, Name, Span, Value};
 
@@ -49,6 +50,8 @@ pub(super) struct Tree {
     /// The ways to the result; the last part, [`Tree::root`], is their disjunction.
     pub ways: Vec<usize>,
     pub root: usize,
+    /// When nothing more is tried; what was found until then stays.
+    pub deadline: Instant,
 }
 
 /// An event, and what each leaf says of it.
@@ -60,7 +63,10 @@ pub(super) struct Seen {
 
 impl Tree {
     /// The tree of all ways from one table to the result.
-    pub fn new(branches: &[Branch], flat: &mut Flattener) -> Result<Tree, Unknown> {
+    ///
+    /// # Errors
+    /// What is too large or takes longer than until the deadline.
+    pub fn new(branches: &[Branch], flat: &mut Flattener, deadline: Instant) -> Result<Tree, Unknown> {
         let mut schema = branches.first().map(|b| b.schema.as_ref().clone()).unwrap_or_default();
         for b in branches {
             schema.open |= b.schema.open;
@@ -77,8 +83,12 @@ impl Tree {
             readers: HashMap::new(),
             ways: Vec::new(),
             root: 0,
+            deadline,
         };
         for b in branches {
+            if t.late() {
+                return Err(Unknown::new(super::NO_TIME));
+            }
             let mut steps = Vec::with_capacity(b.steps.len());
             for s in &b.steps {
                 steps.push(if s.in_view {
@@ -95,6 +105,10 @@ impl Tree {
         let ways = t.ways.clone();
         t.adopt(t.root, ways);
         Ok(t)
+    }
+
+    pub fn late(&self) -> bool {
+        Instant::now() >= self.deadline
     }
 
     fn part(&mut self, kind: Kind, span: Option<Span>) -> usize {
@@ -284,6 +298,10 @@ impl Tree {
         if self.value(id, seen).0 {
             return true;
         }
+        // The choices of lists in lists multiply.
+        if self.late() {
+            return false;
+        }
         let p = &self.parts[id];
         match (p.leaf, p.kind) {
             (Some(at), _) => self.make_leaf_true(at, seen, keep, fixed),
@@ -316,6 +334,9 @@ impl Tree {
                 self.put(seen, c, &value);
                 if seen.leaves[at].0 {
                     return true;
+                }
+                if self.late() {
+                    break;
                 }
             }
             self.put(seen, c, &before);

@@ -1,6 +1,7 @@
 //! The characters that a search needs to try: one of each class that no automaton tells apart.
 
 use crate::atom::TextTest;
+use crate::budget::Meter;
 use crate::lens::{CaseMap, Lens};
 use crate::regexes::{Distinctions, cased, fold_char, fold_class};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -45,7 +46,12 @@ fn term_edges() -> &'static [u32] {
 const LIKED: &str =
     "axe1 .-_0bcdfghijklmnopqrstuvwyz23456789\\/:,;=\"'()[]{}<>|&%$#@!?*+~^`ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-pub(crate) fn alphabet(tests: &[(&TextTest, &Lens)], no_separators: bool) -> Alphabet {
+/// `None` when time ran out.
+pub(crate) fn alphabet(
+    tests: &[(&TextTest, &Lens)],
+    no_separators: bool,
+    meter: &mut Meter,
+) -> Option<Alphabet> {
     let mut inexact = false;
     let views: Vec<View> = tests
         .iter()
@@ -121,6 +127,9 @@ pub(crate) fn alphabet(tests: &[(&TextTest, &Lens)], no_separators: bool) -> Alp
         if groups.insert(c, true).is_some() || no_separators && matches!(c, '\\' | '/') || c == '\u{10FFFF}' {
             continue;
         }
+        if !meter.work(views.len()) {
+            return None;
+        }
         let mut signature = Vec::with_capacity(views.len());
         views.iter().for_each(|v| v.sign(c, &mut signature));
         if taken.insert(signature) {
@@ -135,7 +144,7 @@ pub(crate) fn alphabet(tests: &[(&TextTest, &Lens)], no_separators: bool) -> Alp
         v.sign_image('ς', &mut b);
         out.inexact |= a != b;
     }
-    out
+    Some(out)
 }
 
 impl View<'_> {

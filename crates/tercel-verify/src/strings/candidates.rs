@@ -1,6 +1,7 @@
 //! Texts worth trying before any search: they settle most questions, and read like real values.
 
 use crate::atom::{Atoms, Test, TextTest, Variable};
+use crate::budget::Meter;
 use crate::formula::AtomId;
 use crate::regexes;
 use tercel_ir::Domain;
@@ -39,7 +40,12 @@ fn usual(var: &Variable) -> (&'static str, &'static str) {
 }
 
 /// Texts that may do what is wanted, most natural first.
-pub(crate) fn candidates(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)]) -> Vec<String> {
+pub(crate) fn candidates(
+    atoms: &Atoms,
+    var: &Variable,
+    lits: &[(AtomId, bool)],
+    meter: &mut Meter,
+) -> Vec<String> {
     let (mut prefix, mut suffix): (&str, &str) = ("", "");
     let mut whole: Option<&str> = None;
     let mut middle: Vec<&str> = Vec::new();
@@ -59,7 +65,8 @@ pub(crate) fn candidates(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)])
                 middle.push(text);
             }
             TextTest::Literal { .. } => {}
-            TextTest::Regex(p) => instances.push(regexes::instances(p)),
+            TextTest::Regex(p) if meter.work(64) => instances.push(regexes::instances(p)),
+            TextTest::Regex(_) => {}
         }
     }
     let mut out = Vec::new();
@@ -82,11 +89,16 @@ pub(crate) fn candidates(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)])
     // Needles that stand in others need no place of their own.
     middle.sort_by_key(|m| std::cmp::Reverse(m.len()));
     let mut kept: Vec<&str> = Vec::new();
+    let mut folded: Vec<String> = Vec::new();
     let (fp, fs) = (fold(prefix), fold(suffix));
     for m in middle {
         let f = fold(m);
-        if !fp.contains(&f) && !fs.contains(&f) && !kept.iter().any(|k| fold(k).contains(&f)) {
+        // Out of time it gets one all the same: these are texts to try, no more.
+        let stands = meter.work(folded.len() + 1)
+            && (fp.contains(&f) || fs.contains(&f) || folded.iter().any(|k| k.contains(&f)));
+        if !stands {
             kept.push(m);
+            folded.push(f);
         }
     }
     let variants = if instances.is_empty() { 1 } else { 6 };

@@ -7,7 +7,7 @@ mod search;
 
 use crate::addresses;
 use crate::atom::{Atoms, Test, TextTest, Variable, text_value};
-use crate::budget::Meter;
+use crate::budget::{Meter, NO_TIME};
 use crate::concrete::in_domain;
 use crate::formula::AtomId;
 use crate::theory::{Outcome, enumerate};
@@ -42,7 +42,7 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
     };
     if let Some(values) = few {
         let all = values.into_iter().chain([Value::Null, text_value(var.expr.ty, String::new())]);
-        return enumerate(lits.len(), all, holds);
+        return enumerate(lits.len(), all, holds, meter);
     }
     // Nothing is better than something that must avoid things.
     let positive = |i: usize| lits[i].1;
@@ -54,7 +54,10 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
     let address = var.domain == Some(Domain::Ip);
     let addresses = lits.iter().any(|l| matches!(atoms.atom(l.0).test, Test::Opaque { address: true, .. }));
 
-    let mut tried = candidates::candidates(atoms, var, lits);
+    if meter.late() {
+        return Outcome::Unknown(NO_TIME.into());
+    }
+    let mut tried = candidates::candidates(atoms, var, lits, meter);
     if let Some(Domain::Values { values, .. }) = &var.domain {
         tried.splice(0..0, values.iter().cloned());
     }
@@ -65,7 +68,7 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
         let (values, complete) = addresses::values(atoms, lits, address);
         if complete {
             let made = values.into_iter().map(|s| text_value(var.expr.ty, s));
-            return enumerate(lits.len(), [Value::Null].into_iter().chain(made), holds);
+            return enumerate(lits.len(), [Value::Null].into_iter().chain(made), holds, meter);
         }
         tried.extend(values);
     }
@@ -74,6 +77,10 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
     }
     let mut first_violation = None;
     for s in &tried {
+        // A long text with many needles takes as long as both say.
+        if !meter.work(lits.len().saturating_mul(1 + s.len() / 64)) {
+            return Outcome::Unknown(NO_TIME.into());
+        }
         match evaluator.violated(s) {
             None => return Outcome::Sat(text_value(var.expr.ty, s.clone())),
             Some(i) => {
@@ -194,6 +201,9 @@ fn refine(
     if positives.len() > 2 && positives.len() <= 24 {
         for (k, a) in positives.iter().enumerate() {
             for b in &positives[k + 1..] {
+                if meter.late() {
+                    return Err(NO_TIME);
+                }
                 if let Found::Nothing = run(&[*a, *b], 3_000, meter) {
                     return Ok(Refined::Core(vec![*a, *b]));
                 }
@@ -205,6 +215,9 @@ fn refine(
         active.extend(positives.iter().take(2));
     }
     for _ in 0..ROUNDS {
+        if meter.late() {
+            return Err(NO_TIME);
+        }
         match run(&active, meter.states, meter) {
             Found::Text(s) => {
                 let mut added = 0;
@@ -224,7 +237,8 @@ fn refine(
             Found::Nothing => {
                 if active.len() <= SMALL {
                     let mut i = 0;
-                    while i < active.len() && active.len() > 1 {
+                    // Out of time the core is a larger one, which is as true.
+                    while i < active.len() && active.len() > 1 && !meter.late() {
                         let mut less = active.clone();
                         less.remove(i);
                         match run(&less, 5_000, meter) {

@@ -3,7 +3,7 @@
 use super::alphabet::alphabet;
 use super::machine::{Halt, Machine};
 use crate::atom::TextTest;
-use crate::budget::Meter;
+use crate::budget::{Meter, NO_TIME};
 use crate::lens::Lens;
 use std::collections::HashMap;
 
@@ -21,9 +21,12 @@ pub(crate) type Wanted<'a> = (&'a TextTest, &'a Lens, bool);
 /// A shortest text for which all tests are as wanted. `no_separators` = texts with `\` or `/` do not occur.
 pub(crate) fn search(wanted: &[Wanted<'_>], no_separators: bool, limit: usize, meter: &mut Meter) -> Found {
     let pairs: Vec<(&TextTest, &Lens)> = wanted.iter().map(|w| (w.0, w.1)).collect();
-    let letters = alphabet(&pairs, no_separators);
+    let Some(letters) = alphabet(&pairs, no_separators, meter) else { return Found::Unknown(NO_TIME) };
     let mut machines = Vec::with_capacity(wanted.len());
     for (t, l, positive) in wanted {
+        if meter.late() {
+            return Found::Unknown(NO_TIME);
+        }
         match Machine::new(t, l, *positive) {
             Ok(m) => machines.push(m),
             Err(_) => return Found::Unknown("a regular expression is too large"),
@@ -72,6 +75,10 @@ fn run(machines: &mut [Machine], letters: &[char], limit: usize, meter: &mut Met
     let mut at = 0;
     let mut next = vec![0u32; machines.len()];
     while at < states.len() {
+        // A state costs this much also when nothing new is reached from it.
+        if !meter.work(machines.len().saturating_mul(letters.len())) {
+            return Found::Unknown(NO_TIME);
+        }
         let here = states[at].clone();
         let mut agreed = true;
         for (m, s) in machines.iter_mut().zip(&here) {
@@ -111,7 +118,11 @@ fn run(machines: &mut [Machine], letters: &[char], limit: usize, meter: &mut Met
             }
             if !index.contains_key(&next[..]) {
                 if states.len() >= limit || !meter.state() {
-                    return Found::Unknown("the search for a text needs too many states");
+                    return Found::Unknown(if meter.late() {
+                        NO_TIME
+                    } else {
+                        "the search for a text needs too many states"
+                    });
                 }
                 let n: Box<[u32]> = next.clone().into();
                 index.insert(n.clone(), states.len() as u32);
