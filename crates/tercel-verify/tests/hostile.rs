@@ -160,3 +160,134 @@ fn parts_of_hostile_rules() {
         println!("{:?}: {:?}", start.elapsed(), report.map(|r| (r.sites.len(), r.checked, r.unknown)));
     }
 }
+
+/// What one question may cost here, and what it may take: as the clock is asked everywhere, little more.
+const SOON: Duration = Duration::from_secs(6);
+
+fn soon(a: &str, b: &str) -> Relation {
+    let (a, b) = (rel(a), rel(b));
+    let start = Instant::now();
+    let c = compare(&a, &b, &Budget { time: Duration::from_millis(300), ..Budget::default() });
+    let t = start.elapsed();
+    println!("{:?} in {t:?}: {:?}", c.relation, c.reason);
+    assert!(t < SOON, "took {t:?}");
+    if c.relation == Relation::Unknown {
+        assert!(c.reason.is_some_and(|r| !r.is_empty()), "an unknown without a reason");
+    }
+    c.relation
+}
+
+#[test]
+fn a_thousand_texts_with_and_without_case() {
+    // Nothing else folds to these characters, so both ask the same.
+    let word = |i: usize| {
+        format!("語{}点", (b'0'..=b'9').nth(i % 10).map_or('0', char::from).to_string().repeat(1 + i / 10))
+    };
+    let blind = any(1_000, |i| format!("Cmd contains '{}'", word(i)));
+    let exact = any(1_000, |i| format!("Cmd contains_cs '{}'", word(i)));
+    assert_eq!(soon(&blind, &exact), Relation::Equal);
+    // Of these something does: the equal texts are no longer the same question.
+    let blind = any(1_000, |i| format!("Cmd contains 'k{}'", word(i)));
+    let exact = any(1_000, |i| format!("Cmd contains_cs 'k{}'", word(i)));
+    assert!(matches!(soon(&blind, &exact), Relation::Superset | Relation::Unknown));
+    let all_of = all(1_000, |i| format!("Cmd contains 'k{}'", word(i)));
+    let none_of = all(1_000, |i| format!("not(Cmd contains_cs 'K{}')", word(i)));
+    assert!(matches!(soon(&all_of, &none_of), Relation::Overlap | Relation::Subset | Relation::Unknown));
+}
+
+#[test]
+fn computed_texts_that_can_be_cut_in_many_ways() {
+    let long = "ab".repeat(95);
+    let joined = "strcat(Cmd, Host, Note, Addr, Cmd, Host, Note, 'z')";
+    assert!(matches!(
+        soon(
+            &format!("{joined} contains '{long}' and Cmd startswith 'q'"),
+            &format!("{joined} endswith 'y'")
+        ),
+        Relation::Superset | Relation::Disjoint | Relation::Overlap | Relation::Unknown
+    ));
+    let mut nested = "Cmd".to_string();
+    for i in 0..40 {
+        nested = format!("{}({nested})", ["toupper", "tolower", "tostring", "trim_start"][i % 3]);
+    }
+    soon(&format!("strcat({nested}, '-', Host) == 'a-b'"), &format!("strcat({nested}, Host) == 'a-b'"));
+    let mut pairs = "Cmd".to_string();
+    for _ in 0..14 {
+        pairs = format!("strcat({pairs}, '.', Note)");
+    }
+    soon(&format!("{pairs} contains 'x.y' and Cmd == 'x'"), &format!("{pairs} contains 'X.Z'"));
+}
+
+#[test]
+fn automata_of_many_conditions() {
+    let m = |p: String| format!("Cmd matches regex @'{p}'");
+    // Each pair of them is looked at before all together.
+    let many = all(24, |i| m(format!("x{i}[a-z]+(\\w|-)*y{i}")));
+    soon(&many, &all(23, |i| m(format!("x{i}[a-z]+(\\w|-)*y{i}"))));
+    let words = all(60, |i| format!("Cmd has 'w{i}'"));
+    let not = all(60, |i| format!("not(Cmd has_cs 'W{i}')"));
+    soon(&format!("{words} and {not}"), &words);
+    let mixed =
+        all(150, |i| m(format!("[^{}]{{{}}}\\p{{L}}", char::from(b'a' + (i % 26) as u8), 1 + i % 40)));
+    soon(&mixed, "Cmd contains 'a'");
+}
+
+#[test]
+fn values_by_the_ten_thousand() {
+    let opaque = all(60, |i| format!("Port % {} != {}", i + 2, i + 1));
+    let holes = all(800, |i| format!("Port != {}", i * 7));
+    soon(&format!("{opaque} and {holes} and Port % 64999 == 64998 and Port < 100"), "Port == 3");
+    let nets = all(900, |i| format!("not(ipv4_is_in_range(Ip, '10.{}.{}.0/24'))", i / 256, i % 256));
+    soon(&nets, &format!("{nets} and Ip != '9.9.9.9'"));
+}
+
+#[test]
+fn parts_of_lists_in_many_tables() {
+    let list = |n: usize, t: &str| {
+        any(n, |i| format!("(Cmd contains '{t}{i}' and not(Note has 'n{i}' or Cmd contains '{t}'))"))
+    };
+    let whole = format!("union T, U | where {} or {}", list(120, "aa"), list(120, "bbb"));
+    for text in [whole, format!("{} and {}", list(200, "a"), list(200, "b"))] {
+        let start = Instant::now();
+        let budget = Budget { time: Duration::from_millis(200), ..Budget::default() };
+        let report = dead_sites(&rel(&text), &budget);
+        let t = start.elapsed();
+        println!("{t:?}: {:?}", report.map(|r| (r.sites.len(), r.checked, r.unknown, r.reason)));
+        assert!(t < SOON, "took {t:?}");
+    }
+}
+
+#[test]
+fn test_events_of_something_large() {
+    use tercel_verify::generate::{Request, events};
+    let names = list(1_500, |i| format!("'tool-{i:05}.exe'"));
+    let ports = list(800, |i| format!("{}", i * 3));
+    let deep = (0..7).fold("Cmd contains 'deep'".to_string(), |e, i| {
+        format!(
+            "({}) and not(Port == {i})",
+            any(6, |k| format!("(Host == 'h{k}' and Note has 'n{i}' and ({e}) and Size == {k})"))
+                .split(" or ")
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" or ")
+        )
+    });
+    for text in [
+        format!("(File in~ ({names}) and Port !in ({ports})) or Cmd has_any ({names})"),
+        format!("not(Cmd has_any ({names})) and not(File in~ ({names})) and Port in ({ports})"),
+        deep,
+    ] {
+        let start = Instant::now();
+        let request = Request {
+            budget: Budget { time: Duration::from_millis(200), ..Budget::default() },
+            limit: 400,
+            time: Duration::from_secs(1),
+            given: &[],
+            misses: true,
+        };
+        let made = events(&rel(&text), "T", &request);
+        let t = start.elapsed();
+        println!("{t:?}: {:?}", made.map(|m| (m.cases.len(), m.missing.len(), m.skipped)));
+        assert!(t < SOON, "took {t:?}");
+    }
+}
