@@ -72,7 +72,11 @@ fn check(language: Language, text: &str, strict: bool) {
     let found = lint(
         &mut d,
         &*CATALOG,
-        &LintOptions { allow: Vec::new(), compile: CompileOptions { strict, ..CompileOptions::default() } },
+        &LintOptions {
+            prove: Some(tercel_verify::Budget::default()),
+            compile: CompileOptions { strict, ..CompileOptions::default() },
+            ..LintOptions::default()
+        },
     );
     let runs = d.rel.is_some() || d.correlation.is_some();
     assert_eq!(runs, !d.has_errors() && d.role() != Role::Filter, "{:?}", d.diagnostics);
