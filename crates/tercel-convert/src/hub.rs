@@ -107,6 +107,50 @@ impl Hub {
         })
     }
 
+    /// Of a table's rows of several kinds, which are in different categories of Sigma, those of the kind that
+    /// the table is there for. `None` where nothing has to be left out.
+    pub fn in_one_category(&self, catalog: &SchemaCatalog) -> Option<Hub> {
+        let table = &self.own.as_ref()?.0.base;
+        let id = match &**table {
+            "DeviceFileEvents" => 11,
+            _ => return None,
+        };
+        if self.source.category.is_some() || !event_ids(&self.predicate)?.contains(&id) {
+            return None;
+        }
+        let at = self.predicate.span;
+        let kind = Expr::known(
+            "eq",
+            vec![Expr::column("EventID", Type::Long, at), Expr::literal(Value::Long(id), at)],
+            at,
+        );
+        let items = match &self.predicate.kind {
+            ExprKind::And(items) => items.clone(),
+            _ => vec![self.predicate.clone()],
+        };
+        let mut all: Vec<Expr> = items.into_iter().filter(|i| event_ids(i).is_none()).collect();
+        all.insert(0, kind);
+        let (source, predicate) = choose(&Expr::and(all, at), catalog).ok()?;
+        source.category.as_ref()?;
+        let wanted = tercel_ir::catalog::LogSource {
+            category: source.category.as_deref(),
+            product: source.product.as_deref(),
+            service: source.service.as_deref(),
+        };
+        let rel = catalog.log_source(wanted).ok()?;
+        Some(Hub {
+            source,
+            rel,
+            predicate,
+            losses: Vec::new(),
+            notes: Vec::new(),
+            assumptions: BTreeSet::new(),
+            taken: self.taken.clone(),
+            own: self.own.clone(),
+            beyond: self.beyond,
+        })
+    }
+
     /// A table that is a log source by itself, such as `SecurityEvent`.
     fn own_table(
         flat: &Flat,

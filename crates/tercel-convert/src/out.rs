@@ -244,6 +244,7 @@ pub(crate) fn convert(
                         Relation::Different => Fidelity::Different,
                         Relation::Unknown => Fidelity::Unproved,
                     };
+                    losses.extend(unnamed(a.relation, a.reason.as_deref(), &losses));
                     let all = with_losses(f, &losses);
                     let apart = f == Fidelity::Exact && all != f && a.reason.is_none();
                     (all, if apart { Some(APART.to_string()) } else { a.reason })
@@ -259,6 +260,25 @@ pub(crate) fn convert(
             })
         }
     }
+}
+
+/// What a proof found to differ where no loss says so: nothing differs without a name.
+fn unnamed(proved: Relation, reason: Option<&str>, losses: &[Loss]) -> Vec<Loss> {
+    let sides = match proved {
+        Relation::Equal | Relation::Unknown => &[][..],
+        Relation::Wider => &[Effect::Wider],
+        Relation::Narrower => &[Effect::Narrower],
+        Relation::Different => &[Effect::Wider, Effect::Narrower],
+    };
+    let named = |e: &Effect| losses.iter().any(|l| l.effect == *e);
+    let loss = |e: &Effect| {
+        let who = if *e == Effect::Wider { proof::ONLY_CONVERSION } else { proof::ONLY_ORIGINAL };
+        let event = reason.and_then(|r| r.find(who).and_then(|at| r.get(at..)));
+        // The event of the other side, where one follows.
+        let event = event.map(|r| r.split("; only the original finds").next().unwrap_or(r));
+        Loss { what: "some events".into(), why: event.unwrap_or(who).to_string(), effect: *e }
+    };
+    sides.iter().filter(|e| !named(e)).map(loss).collect()
 }
 
 const APART: &str = "proved equal apart from what is lost";

@@ -30,9 +30,10 @@ impl Prove for Prover {
         // Languages differ in which characters beyond ASCII are letters, and how they fold.
         if different(&found).any(|w| w.event.beyond_ascii()) {
             for (granted, what) in [(Granted::NoLetters, NO_LETTERS), (Granted::Ascii, ASCII)] {
-                let (Some(a), Some(b)) = (within(conversion, granted), within(original, granted)) else {
-                    break;
-                };
+                // Of the texts that either looks at: one that only the other one reads is a text too.
+                let Some(names) = texts_of(&[conversion, original]) else { break };
+                let both = (within(conversion, &names, granted), within(original, &names, granted));
+                let (Some(a), Some(b)) = both else { break };
                 let again = tercel_verify::differences(&a, &b, &self.budget);
                 if !different(&again).any(|w| w.event.beyond_ascii()) {
                     return Answer { assumptions: vec![what], ..told(again) };
@@ -51,6 +52,10 @@ fn only_letters(c: &Comparison) -> bool {
     different(c).next().is_some() && different(c).all(|w| w.event.beyond_ascii())
 }
 
+/// How the reason of an answer begins to tell an event of each side.
+pub(crate) const ONLY_CONVERSION: &str = "only the conversion finds";
+pub(crate) const ONLY_ORIGINAL: &str = "only the original finds";
+
 fn told(found: Comparison) -> Answer {
     let letters = only_letters(&found);
     let relation = match found.relation {
@@ -61,17 +66,19 @@ fn told(found: Comparison) -> Answer {
         tercel_verify::Relation::Overlap | tercel_verify::Relation::Disjoint => Relation::Different,
         tercel_verify::Relation::Unknown => Relation::Unknown,
     };
-    let first = different(&found).next().map(|w| {
-        let who = if w.first { "only the conversion finds" } else { "only the original finds" };
-        let values: Vec<String> =
-            w.event.values.iter().map(|(n, v)| format!("{n}: {}", v.to_text())).collect();
-        let who = if letters { format!("beyond ASCII they differ: {who}") } else { who.to_string() };
-        format!("{who} an event of {} with {}", w.event.table, values.join(", "))
-    });
-    let reason = match (found.reason, first) {
-        (Some(r), Some(event)) => Some(format!("{r}; {event}")),
-        (r, event) => r.or(event),
+    // One event for each side.
+    let one = |first: bool| {
+        different(&found).find(|w| w.first == first).map(|w| {
+            let who = if first { ONLY_CONVERSION } else { ONLY_ORIGINAL };
+            let values: Vec<String> =
+                w.event.values.iter().map(|(n, v)| format!("{n}: {}", v.to_text())).collect();
+            let who = if letters { format!("beyond ASCII they differ: {who}") } else { who.to_string() };
+            format!("{who} an event of {} with {}", w.event.table, values.join(", "))
+        })
     };
+    let events: Vec<String> = [true, false].into_iter().filter_map(one).collect();
+    let said: Vec<String> = found.reason.clone().into_iter().chain(events).collect();
+    let reason = (!said.is_empty()).then(|| said.join("; "));
     Answer { relation, reason, assumptions: Vec::new() }
 }
 
@@ -82,12 +89,18 @@ enum Granted {
     Ascii,
 }
 
-/// The filter for events of which it is granted.
-fn within(rel: &Rel, granted: Granted) -> Option<Rel> {
-    let flat = flatten(rel, None).ok()?;
+/// The texts that filters look at.
+fn texts_of(rels: &[&Rel]) -> Option<BTreeSet<Name>> {
     let mut columns = Vec::new();
-    flat.conditions.iter().for_each(|c| text_columns(c, &mut columns));
-    let names: BTreeSet<Name> = columns.into_iter().collect();
+    for rel in rels {
+        flatten(rel, None).ok()?.conditions.iter().for_each(|c| text_columns(c, &mut columns));
+    }
+    Some(columns.into_iter().collect())
+}
+
+/// The filter for events of which it is granted.
+fn within(rel: &Rel, names: &BTreeSet<Name>, granted: Granted) -> Option<Rel> {
+    let flat = flatten(rel, None).ok()?;
     let at = Span::default();
     let test = |name: &str, n: &Name, s: &str| {
         Expr::known(
