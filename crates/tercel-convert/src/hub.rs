@@ -71,6 +71,8 @@ impl Hub {
         // Sigma's log sources are Windows' here.
         through.conditions.push(provider());
         let beyond = add_renamed(&mut through, &flat.base, catalog);
+        let mut losses = losses;
+        losses.extend(other_sources(&flat.base, &predicate));
         let own = Some((flat, whole));
         let mut t = Translation::new(&through, "Sysmon", true);
         t.losses = losses;
@@ -184,6 +186,18 @@ impl Hub {
             own: Some((flat.clone(), whole)),
         })
     }
+}
+
+/// A search of Sumo Logic that does not say where its records come from finds those of every source.
+fn other_sources(base: &str, predicate: &Expr) -> Option<Loss> {
+    let mut columns = Vec::new();
+    predicate.columns(&mut columns);
+    let scoped = columns.iter().any(|c| matches!(&*c.0, "_sourceCategory" | "_source" | "_collector"));
+    (base == tercel_schema::SUMO_RECORDS && !scoped).then(|| Loss {
+        what: "records of other sources".into(),
+        why: "the search does not say whose records it means; these are Sysmon's".into(),
+        effect: Effect::Narrower,
+    })
 }
 
 fn time_range() -> Loss {

@@ -82,6 +82,26 @@ fn equal_apart_from_what_is_named() {
     }
 }
 
+/// A search of everything is narrower as one of Sysmon's events; one that says its source is not.
+#[test]
+fn searches_without_a_source() {
+    let catalog = catalog();
+    for (text, other) in [
+        ("EventID=1 | where Image matches \"*cmd.exe\"", true),
+        ("_sourceCategory=windows/sysmon EventID=1 | where Image matches \"*cmd.exe\"", false),
+    ] {
+        let (query, found) = tercel_sumo::parse(text);
+        assert!(!found.has_errors(), "{found:?}");
+        let (rel, found) = tercel_sumo::lower(&query, &catalog, &tercel_sumo::Options::default());
+        let rel = rel.unwrap_or_else(|| panic!("{found:?}"));
+        let to = Target { language: Language::Kql, vocabulary: Vocabulary::Native };
+        let c = converted(&rel, &Meta::default(), to, &catalog);
+        let named = c.losses.iter().any(|l| l.what == "records of other sources");
+        assert_eq!(named, other, "{text}: {:?}\n{}", c.losses, c.text);
+        assert_eq!(c.fidelity == Fidelity::Exact, !other, "{text}: {:?} {:?}", c.fidelity, c.reason);
+    }
+}
+
 /// What a proof finds to differ has a name, whatever it is.
 #[test]
 fn no_difference_without_a_name() {
