@@ -161,8 +161,10 @@ fn lint_as_data_and_for_people() {
     assert!(tercel(&["lint", &bad, "--strict"]).code(1).out.contains("error[unknown-column]"));
     assert_eq!(tercel(&["lint", &bad, "--strict", "--allow", "unknown-column"]).code(0).out, "");
     assert_eq!(tercel(&["lint", &path(&dir, "good.yml"), "--format", "json", "-q"]).code(0).err, "");
-    // The pack is clean.
-    assert_eq!(tercel(&["lint", "--format", "json"]).code(0).json(), json!([]));
+    // The pack is clean. Notes remain: what a proof leaves open, and one detection in several languages.
+    let pack = tercel(&["lint", "--format", "json"]).code(0).json();
+    let worse: Vec<_> = pack.as_array().unwrap().iter().filter(|f| f["severity"] != "note").collect();
+    assert!(worse.is_empty(), "{worse:?}");
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(crate) fn findings(
     let places = Places::of(detection);
     let never = report.sites.iter().any(|s| s.kind == DeadKind::NeverFires);
     let mut out = Vec::new();
-    let sites = report.sites.into_iter().filter(|s| !in_scope(detection, s)).collect();
+    let sites =
+        report.sites.into_iter().filter(|s| !in_scope(detection, s) && !is_guard(detection, s)).collect();
     for group in grouped_by_list(&places, sites) {
         out.extend(match &group[..] {
             [one] => said(&places, one),
@@ -50,6 +51,19 @@ pub(crate) fn findings(
         out.extend(clash(detection, &places, budget));
     }
     out
+}
+
+/// Whether a part that is always true is there for something else: an operator that takes a field out of a
+/// text, or the test of an address before its range is asked for, which Sumo Logic's pages advise.
+fn is_guard(d: &Detection, s: &DeadSite) -> bool {
+    if !matches!(d.syntax, Syntax::Sumo(_)) || s.kind != DeadKind::AlwaysTrue {
+        return false;
+    }
+    let text = d.text.get(s.span.range()).unwrap_or_default();
+    let text = text.trim_start_matches(|c: char| c == '|' || c.is_whitespace());
+    ["parse", "extract", "json", "csv", "keyvalue", "split", "isvalidip"]
+        .iter()
+        .any(|word| text.get(..word.len()).is_some_and(|t| t.eq_ignore_ascii_case(word)))
 }
 
 /// What stands before the first `|` of a Sumo search chooses collectors and categories, which every
