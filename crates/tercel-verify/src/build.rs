@@ -6,6 +6,7 @@ mod terms;
 
 use crate::Unknown;
 use crate::atom::{Atoms, Order, Test, TextTest, VarId, VarKind, Variable, bounds};
+use crate::budget::NO_TIME;
 use crate::flatten::{count, too_deep};
 use crate::formula::{Arena, AtomId, Node};
 use crate::key::key;
@@ -28,6 +29,8 @@ pub(crate) struct Builder {
     pub facts: Vec<Vec<(AtomId, bool)>>,
     pub schema: Arc<Schema>,
     fuel: usize,
+    /// When nothing more is built: a large expression takes long to compile, and there may be many.
+    pub deadline: Option<std::time::Instant>,
 }
 
 type Built = Result<Node, Unknown>;
@@ -107,12 +110,22 @@ fn needles(args: &[Expr]) -> Option<Vec<String>> {
 
 impl Builder {
     pub(crate) fn new(schema: Arc<Schema>) -> Builder {
-        Builder { arena: Arena::new(), atoms: Atoms::default(), facts: Vec::new(), schema, fuel: FUEL }
+        Builder {
+            arena: Arena::new(),
+            atoms: Atoms::default(),
+            facts: Vec::new(),
+            schema,
+            fuel: FUEL,
+            deadline: None,
+        }
     }
 
     fn spend(&mut self) -> Result<(), Unknown> {
         self.fuel =
             self.fuel.checked_sub(1).ok_or_else(|| Unknown::new("the condition unfolds to too much"))?;
+        if self.fuel.is_multiple_of(16) && self.deadline.is_some_and(|d| std::time::Instant::now() >= d) {
+            return Err(Unknown::new(NO_TIME));
+        }
         Ok(())
     }
 
@@ -469,17 +482,12 @@ impl Builder {
             && let Value::Str(text) = value
         {
             if let Some((number, nullable)) = number_as_text(subject) {
-                let n = self.number_text(number, text)?;
-                if (op == "eq") == want {
-                    return Ok(Some(n));
-                }
-                let differs = self.arena.not(n);
-                if !nullable {
-                    return Ok(Some(differs));
-                }
-                let null = self.null(number)?;
-                let there = self.arena.not(null);
-                return Ok(Some(self.arena.and(vec![there, differs])));
+                // Of a null there is no text then, which is no text at all, not even "".
+                let n = match nullable && text.is_empty() {
+                    true => Arena::FALSE,
+                    false => self.number_text(number, text)?,
+                };
+                return Ok(Some(if (op == "eq") == want { n } else { self.arena.not(n) }));
             }
             if let Some(parts) = concat::parts(subject)
                 && let Some(n) = self.concat(parts, text, true, true, false)?

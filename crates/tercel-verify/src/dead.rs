@@ -153,8 +153,11 @@ pub fn dead_sites(rel: &Rel, budget: &Budget) -> Result<DeadReport, Unknown> {
             undecided.get_or_insert(Unknown::new(NO_TIME));
             break;
         }
-        let mut tree =
-            Tree { prover: Prover::new(b.schema.clone()), parts: Vec::new(), places: HashMap::new() };
+        let mut tree = Tree {
+            prover: Prover::new(b.schema.clone()).until(deadline),
+            parts: Vec::new(),
+            places: HashMap::new(),
+        };
         let root = tree.part(PartKind::All, Span::default(), true);
         let mut list = Vec::new();
         let mut written = Vec::new();

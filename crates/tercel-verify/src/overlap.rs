@@ -12,6 +12,7 @@ use crate::questions::{
     BranchFormula, Comparison, Event, Relation, Verdict, Witness, event, merged, only_first, relate,
 };
 use std::collections::HashMap;
+use std::time::Instant;
 use tercel_ir::{Name, Value};
 
 /// Two detections of a set, by their places in it, and how they relate.
@@ -24,6 +25,9 @@ pub struct Pair {
     /// How they relate.
     pub comparison: Comparison,
 }
+
+/// The time for an event of one rule on one table, in budgets of one question.
+const BRANCHES: u32 = 4;
 
 /// No event.
 const NONE: u32 = u32::MAX;
@@ -133,9 +137,13 @@ pub fn inclusions(
     for name in tables(rules) {
         let mut t = Table::new(name.clone(), rules);
         for (i, candidates) in candidates.iter_mut().enumerate() {
-            let found = t.branches[i].iter().find_map(|b| match crate::satisfiable(b, budget) {
-                Verdict::Sat(e) => Some(e),
-                _ => None,
+            // A rule of many branches gets no more time than one of a few.
+            let deadline = Instant::now() + budget.time.saturating_mul(BRANCHES);
+            let found = t.branches[i].iter().take_while(|_| Instant::now() < deadline).find_map(|b| {
+                match crate::satisfiable(b, &budget.until(deadline)) {
+                    Verdict::Sat(e) => Some(e),
+                    _ => None,
+                }
             });
             let Some(e) = found else { continue };
             let found = t.finders(&row_of(e));
@@ -231,8 +239,12 @@ pub fn overlaps(
     };
     for t in 0..tables.len() {
         for i in 0..n {
+            let deadline = Instant::now() + budget.time.saturating_mul(BRANCHES);
             for b in tables[t].branches[i].clone() {
-                if let Verdict::Sat(e) = crate::satisfiable(b, budget) {
+                if Instant::now() >= deadline {
+                    break;
+                }
+                if let Verdict::Sat(e) = crate::satisfiable(b, &budget.until(deadline)) {
                     learn(t, &mut tables, row_of(e), &mut only, &mut both);
                 }
             }

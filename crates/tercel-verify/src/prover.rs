@@ -77,6 +77,12 @@ impl Prover {
         }
     }
 
+    /// The same, with an end to building formulas.
+    pub(crate) fn until(mut self, deadline: std::time::Instant) -> Prover {
+        self.builder.deadline = Some(deadline);
+        self
+    }
+
     fn atom_lit(&mut self, a: AtomId) -> SatLit {
         let at = a as usize;
         if self.atoms.len() <= at {

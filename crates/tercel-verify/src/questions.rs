@@ -6,6 +6,7 @@ use crate::formula::{Arena, Node};
 use crate::prover::{Answer, Prover, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 use tercel_ir::function::Context;
 use tercel_ir::{Expr, Name, Rel, Schema, Value};
 
@@ -132,6 +133,9 @@ pub(crate) fn event(table: &Name, row: &Row, assumptions: &[Assumption]) -> Even
     Event { table: table.clone(), values, assumptions: known }
 }
 
+/// The time to build the formulas of a question, in budgets of one.
+const BUILD: u32 = 2;
+
 /// The answer of a solver, believed only where evaluation of the event agrees.
 fn checked(p: &mut Prover, roots: &[Node], budget: &Budget, right: impl Fn(&Row) -> bool) -> Answer {
     match p.ask(roots, budget) {
@@ -149,7 +153,7 @@ pub(crate) fn look(row: &Row) -> impl Fn(&str) -> Value + '_ {
 
 /// Whether some event passes.
 pub fn satisfiable(b: &BranchFormula, budget: &Budget) -> Verdict {
-    let mut p = Prover::new(b.schema.clone());
+    let mut p = Prover::new(b.schema.clone()).until(Instant::now() + budget.time.saturating_mul(BUILD));
     let node = match b.node(&mut p) {
         Ok(n) => n,
         Err(u) => return Verdict::Unknown(u),
@@ -276,10 +280,10 @@ fn relation_of(a: &[BranchFormula], b: &[BranchFormula], questions: &[usize], bu
     let mut yes = [false; 3];
     let mut open = [false; 3];
     // A search may read many tables; most of them take next to no time, and all together no more than this.
-    let deadline = std::time::Instant::now() + budget.time.saturating_mul(TABLES);
+    let deadline = Instant::now() + budget.time.saturating_mul(TABLES);
     for t in &tables {
         let (xs, ys) = (on(a, t), on(b, t));
-        let answers = if std::time::Instant::now() < deadline {
+        let answers = if Instant::now() < deadline {
             relate(&xs, &ys, questions, &budget.until(deadline))
         } else {
             Err(Unknown::new(NO_TIME))
@@ -348,13 +352,13 @@ pub(crate) fn only_first(
 ) -> Result<Option<Witness>, Unknown> {
     let mut doubt = None;
     let mut done: Vec<&Name> = Vec::new();
-    let deadline = std::time::Instant::now() + budget.time.saturating_mul(TABLES);
+    let deadline = Instant::now() + budget.time.saturating_mul(TABLES);
     for x in a {
         if done.contains(&&x.table) {
             continue;
         }
         done.push(&x.table);
-        let late = std::time::Instant::now() >= deadline;
+        let late = Instant::now() >= deadline;
         let answers = if late {
             Err(Unknown::new(NO_TIME))
         } else {
@@ -381,7 +385,8 @@ pub(crate) fn relate(
     let Some(first) = xs.first().or(ys.first()).copied() else {
         return Ok([Verdict::Unsat, Verdict::Unsat, Verdict::Unsat]);
     };
-    let mut p = Prover::new(merged(xs.iter().chain(ys).copied()));
+    let mut p = Prover::new(merged(xs.iter().chain(ys).copied()))
+        .until(Instant::now() + budget.time.saturating_mul(BUILD));
     let any = |list: &[&BranchFormula], p: &mut Prover| -> Result<Node, Unknown> {
         let mut nodes = Vec::with_capacity(list.len());
         for f in list {

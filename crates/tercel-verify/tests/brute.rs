@@ -237,3 +237,29 @@ fn few_are_unknown() {
     }
     assert!(unknown * 12 <= n, "{unknown} of {n} unknown");
 }
+
+/// A null has the text "", or none at all: equality and its opposite decide about both.
+#[test]
+fn numbers_as_texts() {
+    let at = Span::default();
+    let port = || Expr::column("Port", tercel_ir::Type::Int, at);
+    let mut all = vec![Expr::known("isnull", vec![port()], at), Expr::boolean(true, at)];
+    for read in ["tostring", "text_or_null"] {
+        for text in ["", "9"] {
+            for test in ["eq", "ne", "eq_ci"] {
+                let e = Expr::known(
+                    test,
+                    vec![Expr::known(read, vec![port()], at), Expr::literal(Value::str(text), at)],
+                    at,
+                );
+                all.push(Expr::not(e.clone(), at));
+                all.push(e);
+            }
+        }
+    }
+    for (i, a) in all.iter().enumerate() {
+        for b in &all[i..] {
+            check(a, b).unwrap_or_else(|e| panic!("{e}"));
+        }
+    }
+}

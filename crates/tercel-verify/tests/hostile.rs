@@ -291,3 +291,52 @@ fn test_events_of_something_large() {
         assert!(t < SOON, "took {t:?}");
     }
 }
+
+#[test]
+fn what_is_said_of_tests_before_any_search() {
+    let names = any(2_500, |i| format!("Image endswith @'\\x{i}.exe'"));
+    let bases = any(2_500, |i| {
+        format!(
+            "extract(@'([^\\\\]+)$', 1, Image) has 'x{i}' or tostring(split(Image, '\\\\')[-1]) has 'y{i}'"
+        )
+    });
+    soon(&names, &bases);
+    let regexes = any(500, |i| format!("Cmd matches regex @'x{i}\\p{{L}}{{20}}[^a-f]{{30}}y'"));
+    soon(&regexes, "Cmd contains 'x'");
+    let deep =
+        (0..60).fold("Cmd".to_string(), |e, i| format!("iff(Port == {i}, strcat({e}, 'x'), toupper(Note))"));
+    soon(&format!("{deep} contains 'ax' and {deep} endswith 'z'"), &format!("{deep} == 'axx'"));
+    let wide = (0..3).fold("Cmd".to_string(), |e, k| {
+        format!("case({}, 'none')", list(60, |i| format!("Size == {i}{k}, strcat('v{i}', {e})")))
+    });
+    if wide.len() < 4_000_000 {
+        soon(&format!("{wide} == 'v7v8x'"), "Port == 77");
+    }
+}
+
+#[test]
+fn searches_of_many_branches() {
+    let m = |i: usize| {
+        format!("(T | where Cmd matches regex @'a.{{{}}}b.{{200}}c.{{200}}$' and Note has 'n{i}')", 200 + i)
+    };
+    let many = format!("union {}", list(60, m));
+    soon(&many, &format!("union {}", list(59, m)));
+    let start = Instant::now();
+    let budget = Budget { time: Duration::from_millis(300), ..Budget::default() };
+    let report = dead_sites(&rel(&many), &budget);
+    println!("{:?}: {:?}", start.elapsed(), report.map(|r| (r.sites.len(), r.checked, r.unknown)));
+    assert!(start.elapsed() < SOON.saturating_mul(2), "{:?}", start.elapsed());
+    let start = Instant::now();
+    let _ = tercel_verify::contradiction(&rel(&many), &budget);
+    assert!(start.elapsed() < SOON.saturating_mul(2), "{:?}", start.elapsed());
+    let formulas =
+        [&many, "Port == 1"].map(|t| tercel_verify::Formula::of(&rel(t)).unwrap_or_else(|u| panic!("{u}")));
+    let start = Instant::now();
+    let found = tercel_verify::inclusions(&formulas, |_, _| true, &budget);
+    println!("{:?}: {found:?}", start.elapsed());
+    assert!(start.elapsed() < SOON.saturating_mul(2), "{:?}", start.elapsed());
+    let start = Instant::now();
+    let found = tercel_verify::overlaps(&formulas, |_, _| true, &budget);
+    println!("{:?}: {}", start.elapsed(), found.len());
+    assert!(start.elapsed() < SOON.saturating_mul(2), "{:?}", start.elapsed());
+}

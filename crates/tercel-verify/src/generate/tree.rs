@@ -77,7 +77,7 @@ impl Tree {
             }
         }
         let mut t = Tree {
-            prover: Prover::new(schema.into()),
+            prover: Prover::new(schema.into()).until(deadline),
             parts: Vec::new(),
             leaves: Vec::new(),
             readers: HashMap::new(),
