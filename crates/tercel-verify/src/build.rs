@@ -704,17 +704,9 @@ fn number_as_text(e: &Expr) -> Option<(&Expr, bool)> {
 
 /// A literal test in its usual form: text of which no character has another case has none to ignore.
 pub(crate) fn literal(text: &str, start: bool, end: bool, ci: bool) -> TextTest {
-    let caseless = caseless(text);
+    let caseless = regexes::caseless(text);
     let text = if ci { fold(text) } else { text.to_string() };
     TextTest::Literal { text: text.into(), start, end, ci: ci || caseless }
-}
-
-/// Whether a text holds this one exactly when it holds it up to case: nothing else folds to its characters.
-pub(crate) fn caseless(text: &str) -> bool {
-    use crate::regexes::{fold_char, fold_class};
-    text.chars().all(|c| {
-        if c.is_ascii() { !c.is_ascii_alphabetic() } else { fold_char(c) == c && fold_class(c).is_none() }
-    })
 }
 
 fn kind(ty: Type, domain: Option<&Domain>) -> VarKind {

@@ -3,10 +3,10 @@
 
 use crate::atom::{Atoms, Order, Test, TextTest, VarId, VarKind, text_value, whole_value};
 use crate::budget::Meter;
-use crate::build::caseless;
 use crate::formula::AtomId;
 use crate::numbers;
 use crate::prover::Row;
+use crate::regexes::caseless;
 use crate::strings;
 use crate::theory::Outcome;
 use std::collections::BTreeMap;

@@ -52,6 +52,13 @@ pub(crate) fn fold_char(c: char) -> char {
     fold(c.encode_utf8(&mut buffer)).chars().next().unwrap_or(c)
 }
 
+/// Whether a text holds this one exactly when it holds it up to case: nothing else folds to its characters.
+pub(crate) fn caseless(text: &str) -> bool {
+    text.chars().all(|c| {
+        if c.is_ascii() { !c.is_ascii_alphabetic() } else { fold_char(c) == c && fold_class(c).is_none() }
+    })
+}
+
 fn parse(pattern: &str) -> Option<Hir> {
     regex_syntax::Parser::new().parse(pattern).ok()
 }
