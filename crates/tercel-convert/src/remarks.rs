@@ -38,12 +38,23 @@ pub fn comments(text: &str, language: Language) -> Vec<String> {
         let header = !yaml
             && c.split_once(':')
                 .is_some_and(|(k, _)| HEADER.contains(&k.trim().to_ascii_lowercase().as_str()));
-        if !c.is_empty() && !header {
-            out.push(c.to_string());
+        if c.is_empty() || header {
+            continue;
         }
+        // What stands behind a value speaks of it.
+        let value = if yaml { line.split(" #").next().unwrap_or_default().trim() } else { "" };
+        let value = value.strip_prefix("- ").unwrap_or(value).trim().trim_end_matches(':');
+        out.push(match value {
+            "" => c.to_string(),
+            v if v.starts_with('#') || v.chars().count() > MAX_VALUE => c.to_string(),
+            v => format!("{v}: {c}"),
+        });
     }
     out
 }
+
+/// Longer values are not repeated with the comment behind them, in characters.
+const MAX_VALUE: usize = 60;
 
 /// Keys that headers of queries have.
 const HEADER: [&str; 18] = [
@@ -167,7 +178,7 @@ mod tests {
     #[test]
     fn comments_of_rules() {
         let text = "title: a # short\ndetection:\n  # the first\n  s:\n    b: 'x # y'\n    c: it's # z\n    d: a#b\n";
-        assert_eq!(comments(text, Language::Sigma), ["short", "the first", "z"]);
+        assert_eq!(comments(text, Language::Sigma), ["title: a: short", "the first", "c: it's: z"]);
     }
 
     #[test]
