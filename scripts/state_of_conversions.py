@@ -228,7 +228,8 @@ def conversions(tercel, rules, files, work, page):
         no_table = [(g, n) for (f, g), n in groups.items() if g.startswith("no table for")]
         if no_table:
             listed = ", ".join(f"{g[len('no table for '):]} {n}" for g, n in sorted(no_table, key=lambda x: -x[1])[:12])
-            page.add(f"- refused, no table for the log source: {sum(n for _, n in no_table)} rules ({listed}{', …' if len(no_table) > 12 else ''})")
+            all_of_them = sum(n for _, n in no_table)
+            page.add(f"- refused, no table for the log source: {all_of_them} {'rule' if all_of_them == 1 else 'rules'} ({listed}{', …' if len(no_table) > 12 else ''})")
         for (f, g), n in groups.most_common():
             if not g.startswith("no table for") and (n > 1 or f in ("unproved", "different")):
                 page.add(f"- {f}, {n}: {g}")
