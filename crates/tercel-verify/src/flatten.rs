@@ -120,9 +120,8 @@ impl Flattener {
                         computed.insert(name.clone(), self.substitute(e, &s.env)?);
                     }
                     if extend {
-                        let mut all = s.env.computed.as_ref().clone();
-                        all.extend(computed);
-                        s.env.computed = Arc::new(all);
+                        // A copy only where a condition before keeps what it saw.
+                        Arc::make_mut(&mut s.env.computed).extend(computed);
                     } else {
                         s.env = Env { computed: Arc::new(computed), table: None };
                     }
@@ -136,9 +135,8 @@ impl Flattener {
                     if let Some((name, labels)) = tag {
                         let label = labels.get(i).map_or("", String::as_str);
                         for s in &mut states {
-                            let mut c = s.env.computed.as_ref().clone();
-                            c.insert(name.clone(), Expr::literal(Value::str(label), rel.span));
-                            s.env.computed = Arc::new(c);
+                            Arc::make_mut(&mut s.env.computed)
+                                .insert(name.clone(), Expr::literal(Value::str(label), rel.span));
                         }
                     }
                     all.extend(states);

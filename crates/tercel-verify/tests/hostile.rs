@@ -340,3 +340,14 @@ fn searches_of_many_branches() {
     println!("{:?}: {}", start.elapsed(), found.len());
     assert!(start.elapsed() < SOON.saturating_mul(2), "{:?}", start.elapsed());
 }
+
+#[test]
+fn columns_over_columns() {
+    let steps: String =
+        (0..90).map(|i| format!(" | extend C{i} = strcat(Cmd, '{i}', Host) | where Port != {i}")).collect();
+    let text = format!("union {} | where C7 has 'x'", list(30, |_| "T".into()));
+    let text = text.replacen(" | where C7", &format!("{steps} | where C7"), 1);
+    soon(&text, &text);
+    let doubled: String = (0..16).map(|i| format!(" | extend Cmd = strcat(Cmd, '{i}', Cmd)")).collect();
+    soon(&format!("T {doubled} | where Cmd has 'x'"), "Cmd has 'x'");
+}
