@@ -1,0 +1,5 @@
+//! The files of a folder that is built in may change in number, which the compiler alone does not notice.
+
+fn main() {
+    println!("cargo::rerun-if-changed=bridges");
+}
