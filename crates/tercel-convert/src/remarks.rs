@@ -44,8 +44,14 @@ pub fn comments(text: &str, language: Language) -> Vec<String> {
         // What stands behind a value speaks of it.
         let value = if yaml { line.split(" #").next().unwrap_or_default().trim() } else { "" };
         let value = value.strip_prefix("- ").unwrap_or(value).trim().trim_end_matches(':');
+        let is_header = |v: &str| {
+            let key = v.split(':').next().unwrap_or_default().trim();
+            HEADER.contains(&key.to_ascii_lowercase().as_str())
+        };
         out.push(match value {
             "" => c.to_string(),
+            // It would be read as the head of a query.
+            v if is_header(v) => c.to_string(),
             v if v.starts_with('#') || v.chars().count() > MAX_VALUE => c.to_string(),
             v => format!("{v}: {c}"),
         });
@@ -178,7 +184,7 @@ mod tests {
     #[test]
     fn comments_of_rules() {
         let text = "title: a # short\ndetection:\n  # the first\n  s:\n    b: 'x # y'\n    c: it's # z\n    d: a#b\n";
-        assert_eq!(comments(text, Language::Sigma), ["title: a: short", "the first", "c: it's: z"]);
+        assert_eq!(comments(text, Language::Sigma), ["short", "the first", "c: it's: z"]);
     }
 
     #[test]
