@@ -63,9 +63,10 @@
 //! 2. *Classes*. For each field that still matters, the raw value is looked up as it stands in the reader's
 //!    buffer (kind and bytes). It gives the value's *class*: the set of parts that it satisfies. Sound, since equal
 //!    kinds and bytes mean equal values for every type. Only a value not seen before is decoded, folded and run
-//!    through the subject's matchers: a hash of whole texts, tries of beginnings and endings, one automaton (or,
-//!    for long texts, one scan in strides) for everything that may stand anywhere, among it the longest text that
-//!    each regular expression cannot do without.
+//!    through the subject's matchers: a hash of whole texts, tries of beginnings and endings, one scan (in strides,
+//!    or for few rare texts many bytes at a time) for everything that may stand anywhere, among it the longest text
+//!    that each regular expression cannot do without. Which sets of patterns it satisfies is a key again: values
+//!    that never repeat still satisfy the same few sets. A field whose values hardly ever repeat is not remembered.
 //! 3. *Memo*. The list of the classes, cut down to the parts that matter for the type, decides everything
 //!    that is left. So what fires for it is remembered.
 //! 4. *Evaluation*. For a list not seen before, only rules are evaluated of which a *witness* holds: a set of parts
