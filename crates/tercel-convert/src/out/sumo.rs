@@ -25,6 +25,9 @@ pub(super) fn base(hub: &Hub) -> Result<Flat, Refused> {
     Ok(flatten(&hub.rel, Some(table))?)
 }
 
+/// A search is about one collector's records.
+const ONLY_SYSMON: &str = "Sysmon records what the rule is about: what only the Security log has of it (4688, 5156) needs a search of its own";
+
 pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Result<Made, Refused> {
     let mut flat = base(hub)?;
     let table = &flat.base.clone();
@@ -69,7 +72,11 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
 
     let original = whole(hub, &flat, &own);
     let pair = relowered(&text, &own, category, catalog).map(|c| (c, original));
-    Ok(Made { text, losses, assumptions: rewriter.assumptions.into_iter().collect(), taken, pair, paths })
+    let mut assumptions: Vec<&'static str> = rewriter.assumptions.into_iter().collect();
+    if &**table == SYSMON && hub.rel.tables().iter().any(|t| &**t == "SecurityEvent") {
+        assumptions.push(ONLY_SYSMON);
+    }
+    Ok(Made { text, losses, assumptions, taken, pair, paths })
 }
 
 fn relowered(text: &str, own: &Rel, category: &str, catalog: &SchemaCatalog) -> Option<Rel> {
