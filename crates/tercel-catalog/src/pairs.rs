@@ -5,7 +5,7 @@ use crate::detection::Detection;
 use crate::language::Language;
 use crate::lint::{Finding, LintOptions};
 use crate::logic::{Source, Sources};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tercel_ir::{Catalog, Diagnostic};
 use tercel_verify::{
     BranchFormula, Budget, Comparison, Formula, Pair, Relation, Unknown, inclusions, overlaps,
@@ -191,8 +191,25 @@ pub fn pair_findings(
     }
     pairs.sort_by_key(|p| (p.first, p.second));
     let mut out = Vec::new();
+    // A rule that is too hard is so with every other: one note says it.
+    let mut open: HashMap<usize, usize> = HashMap::new();
+    for p in pairs.iter().filter(|p| p.comparison.relation == Relation::Unknown) {
+        *open.entry(p.first).or_default() += 1;
+        *open.entry(p.second).or_default() += 1;
+    }
+    let mut told = HashSet::new();
     for p in pairs {
         let (first, second) = (&all[p.first], &all[p.second]);
+        let count = |i: usize| open.get(&i).copied().unwrap_or_default();
+        let (hard, other) =
+            if count(p.second) > count(p.first) { (p.second, first) } else { (p.first, second) };
+        if p.comparison.relation == Relation::Unknown && !told.insert(hard) {
+            continue;
+        }
+        let others = match count(hard) {
+            0 | 1 => String::new(),
+            n => format!(" and of {} other{}", n - 1, if n == 2 { "" } else { "s" }),
+        };
         if first.id == second.id {
             continue;
         }
@@ -212,12 +229,12 @@ pub fn pair_findings(
             Relation::Subset => (p.first, inside(&called(second), &p)),
             Relation::Superset => (p.second, inside(&called(first), &p)),
             Relation::Unknown => (
-                p.first,
+                hard,
                 Diagnostic::note(
                     "not-proved",
                     format!(
-                        "whether this rule is part of {} could not be decided: {}",
-                        called(second),
+                        "whether this rule is part of {}{others} could not be decided: {}",
+                        called(other),
                         p.comparison.reason.as_deref().unwrap_or("the budget is used up")
                     ),
                 ),

@@ -15,7 +15,7 @@ use crate::asks::{Detection, Language, Options, Prove, Target, Vocabulary};
 use crate::hub::Hub;
 use crate::out::{Conversion, Effect, Fidelity, Loss};
 use std::collections::BTreeSet;
-use tercel_ir::correlation::{Comparison, Key, Kind, Plan, Trigger, UNBOUNDED};
+use tercel_ir::correlation::{Comparison, Key, Kind, Plan, RuleExpr, Trigger, UNBOUNDED};
 use tercel_ir::{Diagnostic, Expr, ExprKind, Name, Span, Type, time};
 use tercel_schema::SchemaCatalog;
 use tercel_sigma::ast::Meta;
@@ -361,4 +361,34 @@ pub(crate) fn unique_names<'n>(names: impl Iterator<Item = &'n str>, taken: &[&s
         out.push(name);
     }
     out
+}
+
+/// What the languages say differently in a condition over rules.
+struct Words {
+    equals: &'static str,
+    not: &'static str,
+    /// A condition as 0 or 1.
+    one: fn(&str) -> String,
+}
+
+/// A condition over rules; its depth is bounded by [`tercel_ir::correlation::Plan::check`].
+fn said(e: &RuleExpr, rules: &[String], words: &Words) -> String {
+    let name = |i: &usize| rules.get(*i).map_or("?", String::as_str);
+    let part = |e: &RuleExpr| match e {
+        RuleExpr::And(_) | RuleExpr::Or(_) => format!("({})", said(e, rules, words)),
+        _ => said(e, rules, words),
+    };
+    match e {
+        RuleExpr::Rule(i) => format!("{} > 0", name(i)),
+        RuleExpr::Not(inner) => match &**inner {
+            RuleExpr::Rule(i) => format!("{} {} 0", name(i), words.equals),
+            e => format!("{}({})", words.not, said(e, rules, words)),
+        },
+        RuleExpr::And(all) => all.iter().map(part).collect::<Vec<_>>().join(" and "),
+        RuleExpr::Or(any) => any.iter().map(part).collect::<Vec<_>>().join(" or "),
+        RuleExpr::AtLeast(n, of) => {
+            let all: Vec<String> = of.iter().map(|i| (words.one)(&format!("{} > 0", name(i)))).collect();
+            format!("{} >= {n}", all.join(" + "))
+        }
+    }
 }

@@ -87,10 +87,10 @@ struct Room {
     key: Vec<u8>,
     text: String,
     has_text: bool,
-    /// Whether the names of the rows that were looked at last have anything that is looked for in the text.
+    /// Whether the names of a source's rows have anything that an event type looks for in the text.
     /// Both are known by address, which is theirs until the source or the event types change; both changes
     /// make this forgotten.
-    names: Option<(usize, usize, usize, bool)>,
+    names: FastMap<(usize, usize, usize), bool>,
     statistics: Statistics,
 }
 
@@ -118,14 +118,8 @@ impl Room {
             };
             let Some(necessary) = necessary.filter(|_| subject.only_texts()) else { return false };
             let key = (std::ptr::from_ref(necessary).addr(), names.as_ptr().addr(), names.len());
-            let in_names = match self.names {
-                Some((a, b, c, known)) if (a, b, c) == key => known,
-                _ => {
-                    let found = names.iter().any(|n| necessary.may_name(n));
-                    self.names = Some((key.0, key.1, key.2, found));
-                    found
-                }
-            };
+            let ask = || names.iter().any(|n| necessary.may_name(n));
+            let in_names = *self.names.entry(key).or_insert_with(ask);
             if in_names || values.iter().any(|v| necessary.may(v)) {
                 return false;
             }
@@ -190,7 +184,7 @@ impl Matcher {
             g.classes.clear();
         }
         self.types.clear();
-        self.room.names = None;
+        self.room.names.clear();
         self.type_ids.clear();
         self.memo_numbers = 0;
         for l in &mut self.layouts {
@@ -477,7 +471,7 @@ impl LayoutSink for Matcher {
     fn source(&mut self, source: &Name) {
         self.source = source.clone();
         // Other names may come to stand where these stand.
-        self.room.names = None;
+        self.room.names.clear();
     }
 
     fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize> {

@@ -4,7 +4,7 @@
 //! with all detections, and one that only the first of two finds shows that it is not part of the second.
 
 use crate::Unknown;
-use crate::budget::Budget;
+use crate::budget::{Budget, NO_TIME};
 use crate::evaluate::{ColumnTests, Memo, Truths};
 use crate::formula::Node;
 use crate::prover::{Prover, Row};
@@ -134,6 +134,7 @@ pub fn inclusions(
 ) -> Vec<Pair> {
     // An event of each rule, on some table; and which others find it.
     let mut candidates: Vec<Option<Vec<u32>>> = vec![None; rules.len()];
+    let mut undecided: Vec<Option<Unknown>> = vec![None; rules.len()];
     for name in tables(rules) {
         let mut t = Table::new(name.clone(), rules);
         for (i, candidates) in candidates.iter_mut().enumerate() {
@@ -142,9 +143,16 @@ pub fn inclusions(
             let found = t.branches[i].iter().take_while(|_| Instant::now() < deadline).find_map(|b| {
                 match crate::satisfiable(b, &budget.until(deadline)) {
                     Verdict::Sat(e) => Some(e),
-                    _ => None,
+                    Verdict::Unsat => None,
+                    Verdict::Unknown(why) => {
+                        undecided[i] = Some(why);
+                        None
+                    }
                 }
             });
+            if found.is_none() && undecided[i].is_none() && Instant::now() >= deadline {
+                undecided[i] = Some(Unknown::new(NO_TIME));
+            }
             let Some(e) = found else { continue };
             let found = t.finders(&row_of(e));
             match candidates {
@@ -159,6 +167,13 @@ pub fn inclusions(
             if j != i && relevant(i.min(j), i.max(j)) {
                 inside.insert((i, j), only_first(&rules[i], &rules[j], budget));
             }
+        }
+    }
+    // Without an event nothing is known of what else finds its events.
+    for (i, why) in undecided.into_iter().enumerate().filter(|(i, _)| candidates[*i].is_none()) {
+        let Some(why) = why else { continue };
+        for j in (0..rules.len()).filter(|j| *j != i && relevant(i.min(*j), i.max(*j))) {
+            inside.insert((i, j), Err(why.clone()));
         }
     }
     let mut out = Vec::new();

@@ -3,6 +3,9 @@
 //!
 //! The rules are those of the correlation tests, over another log source, with their events and with random ones.
 
+mod common;
+
+use common::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tercel_catalog::{CompileOptions, Detection, Role};
@@ -233,18 +236,6 @@ fn split(text: &str) -> (String, BTreeMap<String, BTreeSet<String>>) {
     }
     values.remove("t");
     (rules.join("\n---\n"), values)
-}
-
-/// A small random number generator; tests must not differ from run to run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % below.max(1)
-    }
 }
 
 fn events(values: &BTreeMap<String, BTreeSet<String>>, random: &mut Random) -> Vec<Event> {

@@ -6,6 +6,8 @@
 
 mod common;
 
+use common::Random;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -17,18 +19,6 @@ use tercel_engine::MemorySource;
 use tercel_ir::function::Context;
 use tercel_ir::{Expr, ExprKind, Name, Rel, RelKind, Type, Value};
 use tercel_schema::{SchemaCatalog, Schemas};
-
-/// A small random number generator; tests must not differ from run to run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % below.max(1)
-    }
-}
 
 type Pool = BTreeMap<Name, (Type, Vec<Value>)>;
 

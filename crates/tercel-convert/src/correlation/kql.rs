@@ -5,12 +5,13 @@
 //! is the price of windows that slide; `bin` would be cheaper, and miss what lies across the edge of a bin.
 
 use super::{
-    Correlation, Member, comparisons, counted_twice, number, operator, span_text, unique_names, usual_losses,
+    Correlation, Member, Words, comparisons, counted_twice, number, operator, said, span_text, unique_names,
+    usual_losses,
 };
 use crate::bridge;
 use crate::out::{Effect, Loss};
 use std::fmt::Write as _;
-use tercel_ir::correlation::{Comparison, Kind, RuleExpr, Trigger, UNBOUNDED};
+use tercel_ir::correlation::{Comparison, Kind, Trigger, UNBOUNDED};
 use tercel_ir::{Expr, Name, Schema, Span, Type};
 
 /// Names that the text uses itself.
@@ -178,7 +179,7 @@ fn reckoned(
     Ok(match (plan.kind, &plan.condition) {
         (Kind::Temporal, Trigger::Expression(e)) => {
             let each: Vec<String> = rules.iter().map(|r| format!("{r} = countif(Rule == \"{r}\")")).collect();
-            (each.join(", "), format!("| where {}\n", said(e, rules)))
+            (each.join(", "), format!("| where {}\n", said(e, rules, &WORDS)))
         }
         (Kind::Temporal, t) => {
             let all = [(Comparison::Gte, rules.len() as f64)];
@@ -221,27 +222,7 @@ fn compared(name: &str, all: &[(Comparison, f64)]) -> String {
     format!("| where {}\n", all.join(" and "))
 }
 
-/// A condition over rules; its depth is bounded by [`tercel_ir::correlation::Plan::check`].
-fn said(e: &RuleExpr, rules: &[String]) -> String {
-    let name = |i: &usize| rules.get(*i).map_or("?", String::as_str);
-    let part = |e: &RuleExpr| match e {
-        RuleExpr::And(_) | RuleExpr::Or(_) => format!("({})", said(e, rules)),
-        _ => said(e, rules),
-    };
-    match e {
-        RuleExpr::Rule(i) => format!("{} > 0", name(i)),
-        RuleExpr::Not(inner) => match &**inner {
-            RuleExpr::Rule(i) => format!("{} == 0", name(i)),
-            e => format!("not({})", said(e, rules)),
-        },
-        RuleExpr::And(all) => all.iter().map(part).collect::<Vec<_>>().join(" and "),
-        RuleExpr::Or(any) => any.iter().map(part).collect::<Vec<_>>().join(" or "),
-        RuleExpr::AtLeast(n, of) => {
-            let all: Vec<String> = of.iter().map(|i| format!("toint({} > 0)", name(i))).collect();
-            format!("{} >= {n}", all.join(" + "))
-        }
-    }
-}
+const WORDS: Words = Words { equals: "==", not: "not", one: |hit| format!("toint({hit})") };
 
 /// All of the rules in order: the hits of each joined with those of the next.
 fn ordered(c: &Correlation, members: &[Member], keys: &[String], mut out: String) -> Result<String, String> {

@@ -4,12 +4,12 @@
 //! one is a finding of the rule where more hits can only help; what lies across a cut is missed.
 
 use super::{
-    Correlation, Member, comparisons, counted_twice, grows, number, operator, span_text, unique_names,
-    usual_losses,
+    Correlation, Member, Words, comparisons, counted_twice, grows, number, operator, said, span_text,
+    unique_names, usual_losses,
 };
 use crate::out::{Effect, Loss};
 use std::fmt::Write as _;
-use tercel_ir::correlation::{Comparison, Kind, RuleExpr, Trigger, UNBOUNDED};
+use tercel_ir::correlation::{Comparison, Kind, Trigger, UNBOUNDED};
 use tercel_ir::{Expr, Span};
 use tercel_sumo::ast::{self, At, BinaryOp, ExprKind, Operator, Query, Scope, ScopeOp, TermPart};
 
@@ -275,7 +275,7 @@ fn compared(name: &str, all: &[(Comparison, f64)]) -> String {
 
 fn temporal(t: &Trigger, rules: &[String]) -> String {
     match t {
-        Trigger::Expression(e) => said(e, rules),
+        Trigger::Expression(e) => said(e, rules, &WORDS),
         Trigger::Compare(all) => {
             let each: Vec<String> = rules.iter().map(|r| format!("{r} > 0")).collect();
             if all.as_slice() == [(Comparison::Gte, rules.len() as f64)] {
@@ -290,24 +290,4 @@ fn temporal(t: &Trigger, rules: &[String]) -> String {
     }
 }
 
-/// A condition over rules; its depth is bounded by [`tercel_ir::correlation::Plan::check`].
-fn said(e: &RuleExpr, rules: &[String]) -> String {
-    let name = |i: &usize| rules.get(*i).map_or("?", String::as_str);
-    let part = |e: &RuleExpr| match e {
-        RuleExpr::And(_) | RuleExpr::Or(_) => format!("({})", said(e, rules)),
-        _ => said(e, rules),
-    };
-    match e {
-        RuleExpr::Rule(i) => format!("{} > 0", name(i)),
-        RuleExpr::Not(inner) => match &**inner {
-            RuleExpr::Rule(i) => format!("{} = 0", name(i)),
-            e => format!("!({})", said(e, rules)),
-        },
-        RuleExpr::And(all) => all.iter().map(part).collect::<Vec<_>>().join(" and "),
-        RuleExpr::Or(any) => any.iter().map(part).collect::<Vec<_>>().join(" or "),
-        RuleExpr::AtLeast(n, of) => {
-            let all: Vec<String> = of.iter().map(|i| format!("if({} > 0, 1, 0)", name(i))).collect();
-            format!("{} >= {n}", all.join(" + "))
-        }
-    }
-}
+const WORDS: Words = Words { equals: "=", not: "!", one: |hit| format!("if({hit}, 1, 0)") };

@@ -134,3 +134,16 @@ pub fn events() -> String {
     .join("\n")
         + "\n"
 }
+
+/// A small random number generator; tests must not differ from run to run.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `below`, 0 where that is 0.
+    pub fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % below.max(1)
+    }
+}

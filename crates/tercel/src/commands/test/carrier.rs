@@ -1,5 +1,6 @@
 //! An event of a table as a product writes it: what the readers take apart, put together.
 
+use super::junit::escaped;
 use serde_json::{Map, Value as Json, json};
 use tercel_ir::{Name, Value, time};
 use tercel_verify::Event;
@@ -458,23 +459,6 @@ fn workspace_windows(table: &str, fields: &[(&str, &Value)], anywhere: Option<St
     row.insert("RenderedDescription".into(), anywhere.unwrap_or_default().into());
     row.insert("Type".into(), "Event".into());
     row.into()
-}
-
-fn escaped(s: &str) -> String {
-    let mut out = String::with_capacity(s.len());
-    for c in s.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\r' => out.push_str("&#13;"),
-            '\n' => out.push_str("&#10;"),
-            '\t' => out.push_str("&#9;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// A line of a Zeek log as JSON: `ZeekSmbFiles` is `smb_files`.

@@ -89,7 +89,7 @@ fn suite(v: &Verdict) -> &str {
 }
 
 /// Text as XML allows it: other control characters have no form at all.
-fn escaped(s: &str) -> String {
+pub(super) fn escaped(s: &str) -> String {
     let mut out = String::with_capacity(s.len());
     for c in s.chars() {
         match c {
@@ -97,6 +97,7 @@ fn escaped(s: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
+            '\r' => out.push_str("&#13;"),
             '\n' => out.push_str("&#10;"),
             '\t' => out.push_str("&#9;"),
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
