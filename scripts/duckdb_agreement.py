@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks DuckDB itself whether conversions to its SQL find what the rules find.
 
-    TERCEL_SQL_CASES=cases.jsonl cargo test -p tercel --test sql_targets
+    TERCEL_SQL_CASES=cases.jsonl cargo test -p tercel --test suite sql_targets
     python3 scripts/duckdb_agreement.py cases.jsonl
 
 needs `pip install duckdb`, and DuckDB's extension inet for ranges of addresses.

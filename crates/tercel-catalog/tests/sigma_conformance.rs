@@ -1,7 +1,7 @@
 //! The public regression events of Sigma's rules: every rule meets the events that come with it, through
 //! the readers, the log sources and the views, as an event log and as JSON, alone and with all others.
 
-mod support;
+use crate::support;
 
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};

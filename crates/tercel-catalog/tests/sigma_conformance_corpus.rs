@@ -1,7 +1,7 @@
 //! All of SigmaHQ's rules against the shipped log sources: which have a home, which fields are known, and
 //! why the rest is refused.
 
-mod support;
+use crate::support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use support::{corpus, rules};

@@ -1,7 +1,7 @@
 //! The rule-set program, event by event, and the engine: the same hits of all public rules on public
 //! telemetry. A sample here; `examples/differential.rs` runs everything.
 
-mod support;
+use crate::support;
 
 use support::dumb::{by_dumb, is_of_single_events};
 use support::{Hits, World, by_engine, by_program, compile, corpus, rules, shared};

@@ -1,6 +1,6 @@
 //! Random relations over random data: the engine must give what the dumb interpreter gives.
 
-mod common;
+use crate::common;
 
 use common::{Data, key};
 use proptest::prelude::*;

@@ -12,7 +12,7 @@
 //! null or empty text); or lines `error: code` and `warning: code`, optionally with a part of the message
 //! in quotes. A case may have both: findings first.
 
-mod support;
+use crate::support;
 
 use std::path::Path;
 use tercel_ir::{Severity, Value};

@@ -1,7 +1,7 @@
 //! The documented examples that can be lowered give the documented rows. The engine has its own run of
 //! these; here the point is the front end, so whatever it refuses by name is only counted.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Texts made to break a parser: an error, never a crash, never minutes.
 
-mod support;
+use crate::support;
 
 use tercel_ir::Severity;
 

@@ -1,6 +1,6 @@
 //! Whatever tree there is, its text parses to an equal one; whatever text there is, nothing panics.
 
-mod support;
+use crate::support;
 
 use proptest::prelude::*;
 use std::sync::Arc;

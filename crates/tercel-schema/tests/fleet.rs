@@ -1,6 +1,6 @@
 //! The same fleet as Sysmon and as Defender tell it: the views bring both to the same words.
 
-mod interpreter;
+use crate::interpreter;
 
 use interpreter::{Row, run};
 use serde_json::{Value as Json, json};

@@ -1,7 +1,7 @@
 //! The shipped views: they lower without findings, keep the columns and domains they promise, and map
 //! rows as the data files in `tests/rows` say.
 
-mod interpreter;
+use crate::interpreter;
 
 use interpreter::run;
 use serde_json::Value as Json;

@@ -10,7 +10,7 @@
 //!
 //! What follows the first `---` is the rule; filters after it apply to it.
 
-mod common;
+use crate::common;
 
 use tercel_ir::function::Context;
 use tercel_ir::{Column, ExprKind, RelKind, Schema, Type, Value, time};

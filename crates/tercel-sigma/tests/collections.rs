@@ -5,8 +5,6 @@
 //! one item each, a map of `plan` (in one line, as plans print themselves; absent for none) and `findings`
 //! (codes). A comment `# file` as the first line of a document starts a new file.
 
-mod common;
-
 use tercel_sigma::correlation::{Entry, Resolution, Target, resolve};
 use tercel_sigma::yaml::{Kind, Limits, Node, read};
 use tercel_sigma::{Document, parse, print};

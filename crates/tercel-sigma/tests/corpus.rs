@@ -1,6 +1,6 @@
 //! Every public rule parses, and comes back from the printer as the same rule.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use tercel_ir::Severity;

@@ -1,6 +1,6 @@
 //! Inputs that want to hurt: an error, in bounded time and memory, and the other documents run.
 
-mod common;
+use crate::common;
 
 use tercel_sigma::correlation::{Entry, resolve};
 use tercel_sigma::{Options, lower_document, parse};

@@ -1,6 +1,6 @@
 //! Public rules over the log sources that the product knows.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use tercel_schema::{SchemaCatalog, Schemas};

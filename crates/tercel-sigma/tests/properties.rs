@@ -1,6 +1,6 @@
 //! Nothing makes the front end panic, and what prints reads back.
 
-mod common;
+use crate::common;
 
 use proptest::prelude::*;
 use std::sync::LazyLock;

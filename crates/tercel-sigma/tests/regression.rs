@@ -2,7 +2,7 @@
 //! sources, on the JSON form, by the row-at-a-time meaning of expressions; the engine has the same test
 //! through its readers and views.
 
-mod common;
+use crate::common;
 
 use serde_json::Value as Json;
 use std::collections::HashMap;

@@ -10,7 +10,7 @@
 //!
 //! `why` says what a case is about.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The documented examples, as far as they lower, with the plain evaluator of these tests.
 
-mod common;
+use crate::common;
 
 use serde_json::Value as J;
 use tercel_sumo::Profile;

@@ -1,6 +1,6 @@
 //! Hostile texts: deep, long, broken. One clear error, no panic, no blow-up.
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

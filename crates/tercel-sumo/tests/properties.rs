@@ -1,6 +1,6 @@
 //! For any text: no panic, and what parses prints to what parses to the same.
 
-mod common;
+use crate::common;
 
 use proptest::prelude::*;
 use tercel_sumo::{Options, Profile, lint, parse, print};

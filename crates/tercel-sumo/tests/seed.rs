@@ -1,6 +1,6 @@
 //! The published detection that this front end must run as its author meant, on our own events.
 
-mod common;
+use crate::common;
 
 use serde_json::json;
 use tercel_ir::{Type, Value};

@@ -1,6 +1,6 @@
 //! Whatever is wrong with a file: one clear problem, no panic, and everything else is read.
 
-mod common;
+use crate::common;
 
 use std::io::Write;
 use std::ops::ControlFlow;

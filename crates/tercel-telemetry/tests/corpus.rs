@@ -1,6 +1,6 @@
 //! Reads real captures that are not part of the repository and compares with their indexes.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

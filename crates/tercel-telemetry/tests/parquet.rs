@@ -1,6 +1,6 @@
 //! Parquet, written here from the rows of other formats.
 
-mod common;
+use crate::common;
 
 use std::fs::File;
 use std::ops::ControlFlow;

@@ -1,6 +1,6 @@
 //! The same event in all carriers gives the same row.
 
-mod common;
+use crate::common;
 
 use common::{data, rows};
 use serde_json::{Value, json};

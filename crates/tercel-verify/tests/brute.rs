@@ -1,7 +1,7 @@
 //! Random conditions and mutations of them against all events of a small world. Whatever the prover says
 //! must be true of every one of these events; every witness is evaluated once more.
 
-mod support;
+use crate::support;
 
 use proptest::prelude::*;
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 //! Parts without effect: what is found, what is not, and that taking it out really changes nothing.
 
-mod support;
+use crate::support;
 
 use support::rel;
 use tercel_verify::{Budget, DeadKind, dead_sites};

@@ -1,6 +1,6 @@
 //! Test events: each behaves as is claimed, each part has one, and none says more than it must.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Conditions made to explode: an answer in bounded time, right or "unknown".
 
-mod support;
+use crate::support;
 
 use std::time::{Duration, Instant};
 use support::rel;

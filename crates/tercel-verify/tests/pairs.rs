@@ -1,6 +1,6 @@
 //! Pairs of filters with the relation that a person worked out, and events that try to prove it wrong.
 
-mod support;
+use crate::support;
 
 use support::{Events, Random, fires, formulas, rel};
 use tercel_verify::{Budget, Relation, compare};

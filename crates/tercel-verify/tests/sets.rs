@@ -1,6 +1,6 @@
 //! Relations of a set agree with those of its pairs taken singly, and with events.
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 use support::{Events, Random, fires, formulas};

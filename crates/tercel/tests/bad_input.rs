@@ -1,6 +1,6 @@
 //! Hostile and broken input: one clear error each, no panic, and the rest goes on.
 
-mod common;
+use crate::common;
 use common::{KQL, SIGMA, command, events, folder, path, run, tercel, with_input};
 
 #[test]

@@ -1,6 +1,6 @@
 //! The command line: formats, exit codes, settings, what is said and where.
 
-mod common;
+use crate::common;
 use common::{command, events, folder, path, run, tercel, with_input};
 use serde_json::json;
 

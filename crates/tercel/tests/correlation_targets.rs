@@ -3,7 +3,7 @@
 //!
 //! The rules are those of the correlation tests, over another log source, with their events and with random ones.
 
-mod common;
+use crate::common;
 
 use common::Random;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! `tercel hunt` and `tercel lint` as whole processes, on rules and events of our own.
 
-mod common;
+use crate::common;
 use common::{KQL, SIGMA, SUMO, events, folder, path, tercel, with_input};
 use serde_json::{Value, json};
 

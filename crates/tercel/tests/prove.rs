@@ -1,7 +1,7 @@
 //! Proofs on the command line: what lint finds in the published detections beside this repository, and how
 //! the rules of a set relate.
 
-mod common;
+use crate::common;
 use common::{shared, tercel};
 use serde_json::Value;
 use std::fs;

@@ -1,7 +1,7 @@
 //! The published detections beside this repository, word for word, over the telemetry there: every wanted
 //! row and no other.
 
-mod common;
+use crate::common;
 use common::{Ran, shared, tercel};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! What only Sigma has, as whole processes: correlations, filters, placeholders, pipelines; and `explain`.
 
-mod common;
+use crate::common;
 use common::{folder, path, tercel};
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 //! Only DataFusion's dialect runs here. With `TERCEL_SQL_CASES=FILE` the cases are also written out, one JSON
 //! object a line with the text in DuckDB's dialect, for `scripts/duckdb_agreement.py`, which asks DuckDB itself.
 
-mod common;
+use crate::common;
 
 use common::Random;
 

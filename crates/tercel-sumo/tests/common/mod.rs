@@ -1,8 +1,6 @@
 //! What the tests share: a catalogue of one table, and a row-at-a-time evaluator of relations. It is slow
 //! and plain on purpose: it says what the lowered relation means, independently of the engine.
 
-#![allow(dead_code)]
-
 use std::cmp::Ordering;
 use std::path::PathBuf;
 
@@ -241,9 +239,6 @@ impl Outcome {
             .filter(|d| d.severity == Severity::Error)
             .map(|d| format!("{}: {}", d.code, d.message))
             .collect()
-    }
-    pub fn codes(&self) -> Vec<&'static str> {
-        self.diagnostics.iter().map(|d| d.code).collect()
     }
 }
 

@@ -1,5 +1,4 @@
 //! Helpers of the tests.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -1,0 +1,11 @@
+//! Every test of this crate's outside in one program: each test program links the whole crate again, and
+//! with the query engine in it that is hundreds of megabytes of disk a file.
+
+mod links;
+mod proofs;
+mod properties;
+mod seeds;
+mod sigma_conformance;
+mod sigma_conformance_corpus;
+mod sigma_conformance_differential;
+mod support;

@@ -1,0 +1,13 @@
+//! Every test of this crate's outside in one program: each test program links the whole crate again, and
+//! with the query engine in it that is hundreds of megabytes of disk a file.
+
+mod cases;
+mod collections;
+mod common;
+mod corpus;
+mod findings;
+mod hostile;
+mod log_sources;
+mod pipelines;
+mod properties;
+mod regression;
