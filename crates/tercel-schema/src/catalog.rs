@@ -118,6 +118,8 @@ pub struct SchemaCatalog {
     without: BTreeSet<String>,
     /// `_sourceCategory` by table, where the user says.
     categories: HashMap<String, String>,
+    /// Every log source means all events.
+    any_source: bool,
     cache: Mutex<HashMap<String, Lowered>>,
 }
 
@@ -137,6 +139,7 @@ impl SchemaCatalog {
             present,
             without: BTreeSet::new(),
             categories: HashMap::new(),
+            any_source: false,
             cache: Mutex::new(HashMap::new()),
         };
         for v in &BUILTIN.views {
@@ -191,6 +194,13 @@ impl SchemaCatalog {
         self.forget();
     }
 
+    /// Lets every log source mean the events of all tables that the data has, under the names that they have
+    /// there: for data that lost what would tell its log sources apart.
+    pub fn ignore_log_sources(&mut self) {
+        self.any_source = true;
+        self.forget();
+    }
+
     fn forget(&mut self) {
         self.cache.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -231,12 +241,7 @@ impl SchemaCatalog {
         if !view.tables.is_empty() {
             let tables = view.tables.iter().filter_map(|t| self.schemas.table(t));
             let scans = tables.map(|t| logsource::narrowed(view, &t.name, self.native(t))).collect();
-            let body = Rel::union(sumo::settle_types(scans), Span::default());
-            let provider = Expr::column("Provider", tercel_ir::Type::String, Span::default());
-            let body = match body.schema.get("Provider") {
-                Some(_) => body.extend(vec![("Provider_Name".into(), provider)], Span::default()),
-                None => body,
-            };
+            let body = as_they_are(scans);
             return (Some(named(&view.name, body)), Diagnostics::new());
         }
         let (ast, mut found) = tercel_kql::parse(&view.text);
@@ -304,6 +309,12 @@ impl SchemaCatalog {
             }
             _ => Ok(rel),
         }
+    }
+
+    /// The rows of all tables that the data has.
+    fn all_events(&self) -> Rel {
+        let present = self.schemas.tables().iter().filter(|t| self.is_present(&t.name));
+        as_they_are(present.map(|t| self.native(t)).collect())
     }
 
     /// A table for use inside views.
@@ -494,6 +505,9 @@ impl Catalog for SchemaCatalog {
     }
 
     fn log_source(&self, source: LogSource<'_>) -> Result<Rel, Diagnostic> {
+        if self.any_source {
+            return self.cached(logsource::ANY, || Ok(named(logsource::ANY, self.all_events())));
+        }
         // Thousands of rules ask for a few dozen. No view has a name with such a character in it.
         let part = |p: Option<&str>| p.map_or_else(String::new, |p| format!("={p}"));
         let key = ["", &part(source.category), &part(source.product), &part(source.service)].join("\0");
@@ -545,6 +559,16 @@ fn views_of(rel: &Rel, out: &mut BTreeSet<Name>) {
     }
     rel.expressions().into_iter().for_each(|e| inside(e, out));
     rel.inputs().into_iter().for_each(|i| views_of(i, out));
+}
+
+/// The rows of tables together, with Sigma's name for what wrote them.
+fn as_they_are(tables: Vec<Rel>) -> Rel {
+    let body = Rel::union(sumo::settle_types(tables), Span::default());
+    let provider = Expr::column("Provider", tercel_ir::Type::String, Span::default());
+    match body.schema.get("Provider") {
+        Some(_) => body.extend(vec![("Provider_Name".into(), provider)], Span::default()),
+        None => body,
+    }
 }
 
 /// A body under the name of its view.

@@ -10,6 +10,9 @@ use tercel_ir::{Diagnostic, Expr, Rel, Span, Type, Value, diag};
 /// The provider of Sysmon for Linux, whose events are rows of the table `Sysmon` like those of Windows.
 const SYSMON_LINUX: &str = "Linux-Sysmon";
 
+/// What every log source means when log sources are ignored.
+pub(crate) const ANY: &str = "sigma/any/any";
+
 /// `views/logsources.toml`.
 #[derive(Deserialize)]
 struct File {

@@ -181,6 +181,10 @@ pub struct Hunt {
     /// Write at most N hits of each rule; all are counted
     #[arg(long, value_name = "N")]
     pub limit_hits: Option<u64>,
+    /// Sigma: every rule meets every event, under the field names that the data has. For data that lost what
+    /// tells its log sources apart; a rule will fire on events that it was not written for
+    #[arg(long)]
+    pub ignore_logsource: bool,
     #[command(flatten)]
     pub reading: Reading,
     #[command(flatten)]

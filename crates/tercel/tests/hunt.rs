@@ -92,6 +92,20 @@ fn all_hits_are_counted_also_those_not_written() {
 }
 
 #[test]
+fn log_sources_may_be_ignored() {
+    let other = SIGMA.replace("network_connection", "process_creation");
+    let dir = folder(&[("a.yml", &other), ("e.jsonl", &events())]);
+    let of = |more: &[&str]| {
+        let (data, rule) = (path(&dir, "e.jsonl"), path(&dir, "a.yml"));
+        tercel(&[&["hunt", &data, "-r", &rule], more].concat())
+    };
+    assert!(of(&[]).code(0).out.is_empty());
+    let r = of(&["--ignore-logsource"]).code(0);
+    assert_eq!(r.lines().len(), 1, "{}", r.err);
+    assert!(r.err.contains("log sources are ignored"), "{}", r.err);
+}
+
+#[test]
 fn the_pack_runs_without_being_named() {
     let dir = folder(&[("e.jsonl", &events())]);
     let r = tercel(&["hunt", &path(&dir, "e.jsonl")]).code(0);

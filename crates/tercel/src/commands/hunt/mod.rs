@@ -43,7 +43,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
 
     let data = Arc::new(Data::open(&args.data, &args.reading, false));
     data.tell_missing(&run.talk)?;
-    let catalog = world::catalog(&args.world, Schemas::builtin(), data.discovered())?;
+    let mut catalog = world::catalog(&args.world, Schemas::builtin(), data.discovered())?;
     data.bind(catalog.schemas().clone());
     let watched = data.clone();
     interrupt::listen(move || watched.progress.cancel());
@@ -56,6 +56,9 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
 
     let strict = args.world.strict.unwrap_or(false);
     let anywhere = world::catalog(&args.world, Schemas::builtin(), Vec::new())?;
+    if args.ignore_logsource {
+        catalog.ignore_log_sources();
+    }
     let compile = world::compile_options(&args.world)?;
     let all = &mut rules.loaded.detections;
     tercel_catalog::compile_all(all, &catalog, &anywhere, &compile, options.threads);
@@ -224,6 +227,9 @@ fn report(
 
 fn notes(args: &Hunt, detections: &[Detection], below: usize, level: Level) -> Vec<String> {
     let mut notes = Vec::new();
+    if args.ignore_logsource {
+        notes.push("log sources are ignored: every Sigma rule met every event".to_string());
+    }
     if below > 0 {
         notes.push(format!("{} below level {level} left out", super::count(below, "rule")));
     }
