@@ -1,10 +1,14 @@
-//! Every rule on every event, three times: by the rule-set program, event by event, and by one plan a rule
-//! in the engine. Prints how many hits there are and every difference.
+//! Every rule on every event, four times: by the rule-set program, event by event, by one plan a rule in the
+//! engine (many in one pass, sharing the views that they read), and by one run of the engine a rule. Prints
+//! how many hits there are and every difference.
 //!
-//! `cargo run --release -p tercel-catalog --example differential -- RULES DATA… [--every N] [--no-engine]`
+//! ```text
+//! cargo run --release -p tercel-catalog --example differential -- RULES DATA... [--every N] [--no-engine] [--no-alone]
+//! ```
 //!
 //! RULES is a folder of rules (or a `.tar.zst` of the public corpus, unpacked), DATA files or folders.
-//! `--every N` lets the slow evaluation look at the records only whose number is a multiple of N.
+//! `--every N` lets the slow evaluation look at the records only whose number is a multiple of N;
+//! `--no-engine` leaves out the plans in one pass, `--no-alone` the runs of one rule each.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -13,27 +17,29 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
+use support::alone::by_engine_alone;
 use support::dumb::{by_dumb, is_of_single_events};
 use support::{Hits, World, by_engine, by_program, compile, rules};
 use tercel_catalog::Detection;
 use tercel_ir::Rel;
 
 /// Plans that the engine runs at a time: their memory is not bounded by the program's limits.
-const PLANS: usize = 250;
+const PLANS: usize = 100;
 
 fn main() -> ExitCode {
     let mut paths = Vec::new();
-    let (mut every, mut engine) = (1, true);
+    let (mut every, mut engine, mut alone) = (1, true, true);
     let mut args = std::env::args().skip(1);
     while let Some(a) = args.next() {
         match a.as_str() {
             "--every" => every = args.next().and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
             "--no-engine" => engine = false,
+            "--no-alone" => alone = false,
             _ => paths.push(PathBuf::from(a)),
         }
     }
     if paths.len() < 2 {
-        eprintln!("usage: differential RULES DATA… [--every N] [--no-engine]");
+        eprintln!("usage: differential RULES DATA… [--every N] [--no-engine] [--no-alone]");
         return ExitCode::from(2);
     }
     let mut loaded = rules(&paths[..1]);
@@ -81,6 +87,17 @@ fn main() -> ExitCode {
         }
         planned.retain(|k, _| !left.contains(&k.0));
         equal &= failed.is_empty() && differences("program", &fast, "engine", &planned, &loaded.detections);
+    }
+    if alone {
+        let start = Instant::now();
+        let (mut planned, failed) = by_engine_alone(&single, &world, 2);
+        println!("engine, one query at a time: {} hits in {:?}", total(&planned), start.elapsed());
+        for f in &failed {
+            println!("  {f}");
+        }
+        planned.retain(|k, _| !left.contains(&k.0));
+        equal &= failed.is_empty()
+            && differences("program", &fast, "one query at a time", &planned, &loaded.detections);
     }
     if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod alone;
 /// Reads the archive of public rules.
 #[path = "../../../tercel-sigma/tests/common/mod.rs"]
 mod archive;
