@@ -51,7 +51,7 @@ pub fn query(
     match failed {
         Some(e) => Err(e),
         None => Ok(QueryOutcome {
-            columns: rel.schema.columns.clone(),
+            columns: rel.schema.columns.to_vec(),
             missing_tables: draft.missing,
             never,
             now,

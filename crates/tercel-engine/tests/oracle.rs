@@ -86,7 +86,7 @@ fn scan(d: &mut Dice, data: &Data) -> Rel {
         .filter(|(n, _)| &**n != "hidden.one")
         .map(|(n, t)| Column::new(n.clone(), *t))
         .collect();
-    Rel { kind: RelKind::Scan { table: name.into() }, schema: Schema { columns, open: name == "T" }, span: S }
+    Rel { kind: RelKind::Scan { table: name.into() }, schema: Schema { columns: columns.into(), open: name == "T" }, span: S }
 }
 
 fn expr(d: &mut Dice, from: &Schema, ty: Type, depth: usize, data: &Data) -> Expr {
@@ -238,8 +238,8 @@ fn join(d: &mut Dice, depth: usize, data: &Data) -> Rel {
         })
         .collect();
     let columns: Vec<Column> = match kind {
-        JoinKind::LeftSemi | JoinKind::LeftAnti => left.schema.columns.clone(),
-        JoinKind::RightSemi | JoinKind::RightAnti => right.schema.columns.clone(),
+        JoinKind::LeftSemi | JoinKind::LeftAnti => left.schema.columns.to_vec(),
+        JoinKind::RightSemi | JoinKind::RightAnti => right.schema.columns.to_vec(),
         _ => left.schema.columns.iter().chain(&right.schema.columns).cloned().collect(),
     };
     let both = Schema::new(left.schema.columns.iter().chain(&right.schema.columns).cloned().collect());

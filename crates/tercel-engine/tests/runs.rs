@@ -58,7 +58,7 @@ fn sorted(from: Rel) -> Rel {
 }
 
 fn join(left: Rel, right: Rel, kind: JoinKind) -> Rel {
-    let mut columns = left.schema.columns.clone();
+    let mut columns = left.schema.columns.to_vec();
     if kind == JoinKind::Inner {
         columns.extend(right.schema.columns.iter().map(|c| Column::new(format!("{}1", c.name), c.ty)));
     }

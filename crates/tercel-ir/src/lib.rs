@@ -6,6 +6,7 @@
 //! plans, the verifier into formulas. Neither sees syntax.
 
 pub mod catalog;
+mod columns;
 pub mod correlation;
 pub mod diag;
 pub mod expr;
@@ -17,6 +18,7 @@ pub mod types;
 pub mod value;
 
 pub use catalog::{Catalog, Param, StoredFunction};
+pub use columns::Columns;
 pub use diag::{Diagnostic, Diagnostics, Severity};
 pub use expr::{Expr, ExprKind};
 pub use function::{AggregateFunction, Function};

@@ -1,6 +1,7 @@
 //! Relations: what a query computes, as a tree of a dozen operators.
 
 use crate::Name;
+use crate::columns::Columns;
 use crate::expr::Expr;
 use crate::function::AggregateFunction;
 use crate::span::Span;
@@ -31,7 +32,7 @@ impl Column {
 /// Columns in output order; names are unique.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schema {
-    pub columns: Vec<Column>,
+    pub columns: Columns,
     /// A reference to a column that is not listed is no error: the events may have it. Only scans of
     /// open tables and what passes all their columns on (filter, sort, …) are open. Such a reference
     /// is an [`ExprKind::Column`](crate::ExprKind) like any other; the engine asks the reader for it.
@@ -40,7 +41,7 @@ pub struct Schema {
 
 impl Schema {
     pub fn new(columns: Vec<Column>) -> Schema {
-        Schema { columns, open: false }
+        Schema { columns: columns.into(), open: false }
     }
     /// Exact name.
     pub fn get(&self, name: &str) -> Option<&Column> {
@@ -249,7 +250,7 @@ impl Rel {
                 crate::ExprKind::InRelation { relation, .. } => rel(relation, out),
                 _ => {}
             }
-            e.children().into_iter().for_each(|c| expr(c, out));
+            e.parts().for_each(|c| expr(c, out));
         }
         fn rel(r: &Rel, out: &mut Vec<Name>) {
             if let RelKind::Scan { table } = &r.kind
@@ -316,16 +317,17 @@ impl Rel {
     /// All rows of all inputs, columns by name in order of first appearance. Where two inputs give one
     /// name different types, the caller must have settled that before.
     pub fn union(inputs: Vec<Rel>, span: Span) -> Rel {
-        let mut schema = Schema::default();
+        let (mut columns, mut open): (Vec<Column>, bool) = (Vec::new(), false);
         for i in &inputs {
-            schema.open |= i.schema.open;
+            open |= i.schema.open;
             for c in &i.schema.columns {
-                match schema.columns.iter_mut().find(|x| x.name == c.name) {
-                    None => schema.columns.push(c.clone()),
+                match columns.iter_mut().find(|x| x.name == c.name) {
+                    None => columns.push(c.clone()),
                     Some(x) => x.domain = union_domain(x.domain.take(), c.domain.as_ref()),
                 }
             }
         }
+        let schema = Schema { columns: columns.into(), open };
         Rel { schema, kind: RelKind::Union { inputs, tag: None }, span }
     }
     /// No rows, with these columns.
@@ -388,7 +390,7 @@ impl Rel {
                 crate::ExprKind::InRelation { relation, .. } if relation.asks_now() => return true,
                 _ => {}
             }
-            e.children().into_iter().any(expr)
+            e.parts().any(expr)
         }
         self.expressions().into_iter().any(expr) || self.inputs().into_iter().any(Rel::asks_now)
     }

@@ -142,7 +142,7 @@ impl tercel_ir::Catalog for Anything {
             return None;
         }
         let columns = vec![tercel_ir::Column::new("TimeGenerated", tercel_ir::Type::DateTime)];
-        let schema = tercel_ir::Schema { columns, open: true };
+        let schema = tercel_ir::Schema { columns: columns.into(), open: true };
         let kind = tercel_ir::RelKind::Scan { table: name.into() };
         Some(Ok(tercel_ir::Rel { kind, schema, span: tercel_ir::Span::default() }))
     }

@@ -10,7 +10,7 @@ const S: Span = Span { start: 0, end: 0 };
 
 fn scan() -> Rel {
     let schema = Schema {
-        columns: vec![Column::new("A", Type::String), Column::new("EventID", Type::Int)],
+        columns: vec![Column::new("A", Type::String), Column::new("EventID", Type::Int)].into(),
         open: true,
     };
     Rel { kind: RelKind::Scan { table: "Sysmon".into() }, schema, span: S }

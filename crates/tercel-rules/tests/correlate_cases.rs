@@ -42,7 +42,7 @@ impl Catalog for World {
         Vec::new()
     }
     fn log_source(&self, _: tercel_ir::catalog::LogSource<'_>) -> Result<Rel, Diagnostic> {
-        let schema = Schema { columns: Vec::new(), open: true };
+        let schema = Schema { open: true, ..Schema::default() };
         Ok(Rel { kind: RelKind::Scan { table: "T".into() }, schema, span: Span::default() })
     }
 }

@@ -435,7 +435,7 @@ impl SchemaCatalog {
             notes: view.map(|v| v.notes.clone()).unwrap_or_default(),
             tables: rel.tables(),
             open: rel.schema.open,
-            columns: rel.schema.columns,
+            columns: rel.schema.columns.to_vec(),
             params: view.map(|v| v.params.clone()).unwrap_or_default(),
             text: view.map(|v| v.text.clone()),
         }))

@@ -66,7 +66,7 @@ impl TableDef {
     pub fn scan(&self) -> Rel {
         Rel {
             kind: RelKind::Scan { table: self.name.clone() },
-            schema: Schema { columns: self.columns.clone(), open: self.open },
+            schema: Schema { columns: self.columns.clone().into(), open: self.open },
             span: Span::default(),
         }
     }

@@ -14,7 +14,7 @@ const EVENTS: &str = "event";
 /// of fields are the same: a table can only have fewer events.
 #[derive(Clone, Debug, Default)]
 pub struct Anything {
-    columns: Vec<Column>,
+    columns: tercel_ir::Columns,
 }
 
 impl Anything {

@@ -116,7 +116,7 @@ pub(super) fn query(all: &[Expr], extends: &[(Name, Expr)]) -> Result<Rel, Diagn
         };
         columns.push((n, v));
     }
-    let mut rel = bridge::scan("Event", Schema { columns: Vec::new(), open: true });
+    let mut rel = bridge::scan("Event", Schema { columns: Vec::new().into(), open: true });
     if !kinds.is_empty() {
         let kinds = kinds.iter().map(renamed).collect();
         rel = rel.filter(Expr::and(kinds, at()), at());

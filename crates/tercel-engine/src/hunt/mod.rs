@@ -121,7 +121,7 @@ pub fn hunt(
 ) -> Result<HuntStats, EngineError> {
     let context = session(&options.session)?;
     let (ids, rels): (Vec<usize>, Vec<Rel>) = plans.into_iter().map(|p| (p.id, p.rel)).unzip();
-    let outputs: Vec<Vec<Column>> = rels.iter().map(|r| r.schema.columns.clone()).collect();
+    let outputs: Vec<Vec<Column>> = rels.iter().map(|r| r.schema.columns.to_vec()).collect();
     let (drafts, now) = settle(rels, source, &context, options);
 
     let mut stats = HuntStats { now, plans: Vec::with_capacity(drafts.len()), shared_views: 0 };

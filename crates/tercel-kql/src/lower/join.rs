@@ -340,6 +340,6 @@ fn join_rows(
         keeps_left != keeps_right && if keeps_left { left.rel.schema.open } else { right.rel.schema.open };
     let depth = left.depth.max(right.depth) + 1;
     let kind = RelKind::Join { left: Box::new(left.rel), right: Box::new(right.rel), kind, on, condition };
-    let rel = Rel { kind, schema: Schema { columns, open }, span };
+    let rel = Rel { kind, schema: Schema { columns: columns.into(), open }, span };
     (Rows { rel, source, depth }, right_names)
 }

@@ -67,7 +67,7 @@ pub struct World(pub tercel_ir::Schema);
 impl World {
     /// One in which every field is text.
     pub fn open() -> World {
-        World(tercel_ir::Schema { columns: Vec::new(), open: true })
+        World(tercel_ir::Schema { open: true, ..Default::default() })
     }
 }
 

@@ -40,7 +40,7 @@ impl Catalog for Records {
         (name == tercel_sumo::RECORDS).then(|| {
             Ok(Rel {
                 kind: RelKind::Scan { table: "records".into() },
-                schema: Schema { columns: self.0.clone(), open: true },
+                schema: Schema { columns: self.0.clone().into(), open: true },
                 span: Span::default(),
             })
         })
