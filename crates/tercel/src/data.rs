@@ -124,12 +124,24 @@ impl Data {
         self.range.get().copied().unwrap_or_default()
     }
 
-    /// Keeps what a pass over the data saw, of the pass that saw most.
-    pub fn saw(&self, stats: ReadStats) {
+    /// Keeps what a pass over the data saw, of the pass that saw most. Passes look at different columns, some
+    /// at the same: of values that did not fit, the larger count is kept and not the sum.
+    pub fn saw(&self, mut stats: ReadStats) {
         let mut held = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_none_or(|h| stats.events >= h.events) {
+        let Some(h) = held.as_mut() else {
             *held = Some(stats);
+            return;
+        };
+        if stats.events < h.events {
+            if stats.mistyped > h.mistyped {
+                (h.mistyped, h.mistyped_example) = (stats.mistyped, stats.mistyped_example);
+            }
+            return;
         }
+        if h.mistyped > stats.mistyped {
+            (stats.mistyped, stats.mistyped_example) = (h.mistyped, h.mistyped_example.take());
+        }
+        *h = stats;
     }
 
     /// Counts events that were left out because of `--since` and `--until`.

@@ -142,13 +142,14 @@ impl Footer {
                 if s.mistyped > 0 {
                     let example = s.mistyped_example.as_ref().map(|e| {
                         format!(
-                            "; first: {} is not a {} for {}.{} ({}, record {})",
+                            "; first: {} is no {} for {}.{} ({}, record {})",
                             e.value, e.ty, e.table, e.column, e.file, e.record
                         )
                     });
                     let text = format!(
-                        "{} values read as null{}",
+                        "{} {} read as null{}",
                         number(s.mistyped),
+                        if s.mistyped == 1 { "value" } else { "values" },
                         visible(&example.unwrap_or_default())
                     );
                     line(talk, "mistyped", &talk.yellow(&text));

@@ -91,6 +91,31 @@ fn all_hits_are_counted_also_those_not_written() {
     assert!(r.err.contains("3 (3 low); 1 not written"), "{}", r.err);
 }
 
+/// Whether rules run as a program or as plans: a value that does not fit is said, with the first such.
+#[test]
+fn values_that_do_not_fit_are_counted() {
+    let odd = events().replace("\"4444\"", "\"many\"");
+    assert_ne!(odd, events());
+    let plan = "// title: Ports\n// id: p\nSysmon | summarize Ports = count() by DestinationPort";
+    let dir = folder(&[("a.yml", SIGMA), ("b.kql", plan), ("e.jsonl", &odd)]);
+    let of = |rules: &[&str]| {
+        let rules: Vec<String> = rules.iter().map(|r| path(&dir, r)).collect();
+        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+        let data = path(&dir, "e.jsonl");
+        tercel(&[&["hunt", &data, "-r"], &rules[..]].concat()).code(0).err
+    };
+    for rules in [&["a.yml"][..], &["b.kql"], &["a.yml", "b.kql"]] {
+        let err = of(rules);
+        assert!(err.contains("mistyped    1 value read as null"), "{rules:?}: {err}");
+        assert!(err.contains("\"many\" is no int for Sysmon.DestinationPort"), "{rules:?}: {err}");
+        assert!(err.contains("record 1)"), "{rules:?}: {err}");
+    }
+    // A rule that does not look at the port has nothing to say of it.
+    let other = SIGMA.replace("    DestinationPort: 4444\n", "");
+    std::fs::write(dir.path().join("c.yml"), other).unwrap();
+    assert!(!of(&["c.yml"]).contains("mistyped"));
+}
+
 #[test]
 fn log_sources_may_be_ignored() {
     let other = SIGMA.replace("network_connection", "process_creation");

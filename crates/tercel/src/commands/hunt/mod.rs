@@ -2,6 +2,7 @@
 
 pub mod correlations;
 pub mod hits;
+mod mistyped;
 mod pass;
 mod program;
 mod summary;

@@ -1,8 +1,9 @@
 //! The part of a hunt that needs no plans: rules that look at one event at a time, all of them in one pass
 //! over the events.
 
+use super::mistyped::{self, Mistyped};
 use crate::data::Data;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -23,10 +24,16 @@ pub struct Seen {
     pub outside: u64,
 }
 
-/// A matcher that looks at events of a range of times, and remembers which kinds of events there were.
-struct Watch {
+/// A matcher that looks at events of a range of times, and remembers which kinds of events there were and
+/// which values did not fit.
+struct Watch<'d> {
     matcher: Matcher,
+    data: &'d Data,
+    /// The columns that rules name.
+    looked_at: &'d HashSet<Name>,
     range: (Option<i64>, Option<i64>),
+    source: Name,
+    mistyped: Mistyped,
     layouts: Vec<Kind>,
     tables: Vec<Kinds>,
     /// The matcher's numbers of layouts, by ours.
@@ -39,6 +46,7 @@ struct Watch {
 struct Kind {
     at: Option<usize>,
     table: usize,
+    typed: Vec<mistyped::Typed>,
 }
 
 struct Kinds {
@@ -46,11 +54,15 @@ struct Kinds {
     seen: HashMap<u64, Value>,
 }
 
-impl Watch {
-    fn new(matcher: Matcher, range: (Option<i64>, Option<i64>)) -> Watch {
+impl<'d> Watch<'d> {
+    fn new(matcher: Matcher, data: &'d Data, looked_at: &'d HashSet<Name>) -> Watch<'d> {
         Watch {
             matcher,
-            range,
+            data,
+            looked_at,
+            range: data.range(),
+            source: "".into(),
+            mistyped: Mistyped::default(),
             layouts: Vec::new(),
             tables: Vec::new(),
             inner: Vec::new(),
@@ -60,7 +72,7 @@ impl Watch {
     }
 
     fn note_kind(&mut self, layout: usize, event: &LaidOut<'_>) {
-        let Kind { at: Some(at), table } = self.layouts[layout] else { return };
+        let Kind { at: Some(at), table, .. } = self.layouts[layout] else { return };
         let Some(value) = event.values.get(at) else { return };
         let hash = match *value {
             RawValue::Number(s) | RawValue::Text(s) | RawValue::Str { body: s, .. } => {
@@ -83,10 +95,11 @@ impl Watch {
     }
 }
 
-impl LayoutSink for Watch {
+impl LayoutSink for Watch<'_> {
     type Out = Out;
 
     fn source(&mut self, source: &Name) {
+        self.source = source.clone();
         self.matcher.source(source);
     }
 
@@ -97,7 +110,8 @@ impl LayoutSink for Watch {
             self.tables.push(Kinds { table: table.clone(), seen: HashMap::new() });
             self.tables.len() - 1
         });
-        self.layouts.push(Kind { at, table: index });
+        let typed = mistyped::typed(self.data.schemas(), table, names, self.looked_at);
+        self.layouts.push(Kind { at, table: index, typed });
         self.inner.push(inner);
         Some(self.inner.len() - 1)
     }
@@ -119,6 +133,8 @@ impl LayoutSink for Watch {
                 return ControlFlow::Continue(());
             }
         }
+        let Kind { typed, table, .. } = &self.layouts[layout];
+        self.mistyped.look(typed, event, &self.tables[*table].table, &self.source);
         self.matcher.event(self.inner[layout], event)
     }
 
@@ -131,12 +147,13 @@ impl LayoutSink for Watch {
 /// rules.
 pub fn run(set: RuleSet, data: &Data, each: &mut dyn FnMut(Out) -> ControlFlow<()>) -> Seen {
     let set = Arc::new(set);
-    let range = data.range();
-    let make = || Watch::new(Matcher::new(set.clone()), range);
-    let (sinks, stats) = data.inputs.feed(data.schemas(), &make, each, &data.progress);
-    data.saw(stats);
+    let looked_at: HashSet<Name> = set.fields().cloned().collect();
+    let make = || Watch::new(Matcher::new(set.clone()), data, &looked_at);
+    let (sinks, mut stats) = data.inputs.feed(data.schemas(), &make, each, &data.progress);
     let mut seen = Seen::default();
+    let mut mistyped = Mistyped::default();
     for sink in sinks {
+        mistyped.add(sink.mistyped);
         seen.outside += sink.outside;
         for k in sink.tables {
             let all = seen.kinds.entry(k.table).or_default();
@@ -147,5 +164,7 @@ pub fn run(set: RuleSet, data: &Data, each: &mut dyn FnMut(Out) -> ControlFlow<(
             }
         }
     }
+    mistyped.tell(&mut stats);
+    data.saw(stats);
     seen
 }
