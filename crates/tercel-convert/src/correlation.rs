@@ -207,7 +207,7 @@ impl Member {
         let mut all = vec![hub.predicate.clone()];
         for f in &fields {
             let said = Expr::known("isnotempty", vec![f.clone()], Span::default());
-            if !all.iter().any(|e| crate::logic::key(e) == crate::logic::key(&said)) {
+            if !all.iter().any(|e| crate::tree::same(e, &said)) {
                 all.push(said);
             }
         }

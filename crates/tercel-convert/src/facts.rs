@@ -4,9 +4,11 @@
 //! decided, and so are the cases that hang on it. That is what turns a view's definitions, which are for all
 //! events, into what they come to for the events of one rule.
 
-use crate::logic::{as_bool, key, negate, tidy};
+use crate::logic::{as_bool, tidy};
 use crate::rewrite::{call, signed};
+use crate::tree::{Mark, rebuilt, same};
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use tercel_ir::function::Context;
 use tercel_ir::{Expr, ExprKind, Name, Value};
 
@@ -17,10 +19,10 @@ const MAX_DEPTH: usize = 80;
 /// Columns with the only values that they can have, and tests that hold.
 #[derive(Clone, Default)]
 pub(crate) struct Facts {
-    values: HashMap<Name, Vec<Value>>,
+    values: Rc<HashMap<Name, Vec<Value>>>,
     /// Texts that a column can only be if case is of no account.
-    folded: HashMap<Name, Vec<String>>,
-    holds: HashSet<String>,
+    folded: Rc<HashMap<Name, Vec<String>>>,
+    holds: Rc<HashSet<Mark>>,
 }
 
 /// The column and the values of a test that lists what it may be.
@@ -39,13 +41,13 @@ fn listed(e: &Expr) -> Option<(&Name, Vec<Value>)> {
 impl Facts {
     /// Learns from a test that holds. `false`: it contradicts what is known.
     pub fn learn(&mut self, e: &Expr) -> bool {
-        self.holds.insert(key(e));
+        Rc::make_mut(&mut self.holds).insert(Mark::of(e));
         if let Some((column, mut values)) = listed(e) {
             if let Some(known) = self.values.get(column) {
                 values.retain(|v| known.contains(v));
             }
             let possible = !values.is_empty();
-            self.values.insert(column.clone(), values);
+            Rc::make_mut(&mut self.values).insert(column.clone(), values);
             return possible;
         }
         if let Some(("eq_ci" | "in_ci", args)) = call(e)
@@ -61,7 +63,7 @@ impl Facts {
                     texts.retain(|t| known.contains(t));
                 }
                 let possible = !texts.is_empty();
-                self.folded.insert(column.clone(), texts);
+                Rc::make_mut(&mut self.folded).insert(column.clone(), texts);
                 return possible;
             }
         }
@@ -74,12 +76,13 @@ impl Facts {
             return Some(b);
         }
         let (test, positive) = signed(e);
-        let k = key(test);
-        if self.holds.contains(&k) {
-            return Some(positive);
-        }
-        if self.holds.contains(&key(&negate(test.clone()))) {
-            return Some(!positive);
+        if !self.holds.is_empty() {
+            if self.holds.contains(&Mark::of(test)) {
+                return Some(positive);
+            }
+            if self.holds.contains(&Mark::of_negated(test)) {
+                return Some(!positive);
+            }
         }
         let mut columns = Vec::new();
         test.columns(&mut columns);
@@ -173,7 +176,7 @@ impl Facts {
                 } else {
                     self.unit(e, &facts, depth)
                 };
-                changed |= key(&s) != key(e);
+                changed |= !same(&s, e);
                 match s.kind {
                     ExprKind::And(inner) => new.extend(inner),
                     _ => new.push(s),
@@ -263,11 +266,7 @@ impl Facts {
                 span: e.span,
             };
         }
-        let mut out = e.clone();
-        for c in out.children_mut() {
-            *c = self.terms(c, depth + 1);
-        }
-        out
+        rebuilt(e, |c| self.terms(c, depth + 1))
     }
 }
 

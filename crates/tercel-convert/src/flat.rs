@@ -1,6 +1,9 @@
 //! A filter taken apart: the relation that it starts from, what its columns are, and what must hold.
 
+use crate::tree::rebuilt;
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Name, Rel, RelKind, Schema, Type};
 
 /// Relations inside each other beyond this are refused.
@@ -16,7 +19,7 @@ pub(crate) struct Flat {
     pub schema: Schema,
     /// Computed columns over those of the base; `None` for a projection that lacks the column. Columns that
     /// are not listed are the base's own, unless the filter ends in a projection.
-    pub columns: HashMap<Name, Expr>,
+    pub columns: Arc<HashMap<Name, Expr>>,
     pub projected: bool,
     /// All must be true.
     pub conditions: Vec<Expr>,
@@ -31,7 +34,7 @@ impl Flat {
         Flat {
             base,
             schema,
-            columns: HashMap::new(),
+            columns: Arc::default(),
             projected: false,
             conditions: Vec::new(),
             notes: Vec::new(),
@@ -93,11 +96,7 @@ pub(crate) fn substitute(e: &Expr, column: &dyn Fn(&Name, Type) -> Expr) -> Expr
     if let ExprKind::Column(n) = &e.kind {
         return column(n, e.ty);
     }
-    let mut out = e.clone();
-    for c in out.children_mut() {
-        *c = substitute(c, column);
-    }
-    out
+    rebuilt(e, |c| substitute(c, column))
 }
 
 /// Takes a relation apart down to its view or table. With `table`, views are opened and of a union the one
@@ -122,7 +121,7 @@ fn walk(rel: &Rel, table: Option<&str>, depth: usize) -> Result<Flat, Diagnostic
             _ => Flat::new(own.clone(), rel.schema.clone()),
         },
         RelKind::View { name, .. } if table.is_none() => Flat::new(name.clone(), rel.schema.clone()),
-        RelKind::View { body, .. } => walk(body, table, d)?,
+        RelKind::View { body, .. } => opened(body, table, d)?,
         RelKind::Filter { input, predicate } => {
             let mut f = walk(input, table, d)?;
             let p = f.own(predicate)?;
@@ -133,13 +132,13 @@ fn walk(rel: &Rel, table: Option<&str>, depth: usize) -> Result<Flat, Diagnostic
             let mut f = walk(input, table, d)?;
             let new = columns.iter().map(|(n, e)| Ok((n.clone(), f.own(e)?)));
             let new = new.collect::<Result<Vec<_>, Diagnostic>>()?;
-            f.columns.extend(new);
+            Arc::make_mut(&mut f.columns).extend(new);
             f
         }
         RelKind::Project { input, columns } => {
             let mut f = walk(input, table, d)?;
             let new = columns.iter().map(|(n, e)| Ok((n.clone(), f.own(e)?)));
-            f.columns = new.collect::<Result<_, Diagnostic>>()?;
+            f.columns = Arc::new(new.collect::<Result<_, Diagnostic>>()?);
             f.projected = true;
             f
         }
@@ -172,7 +171,7 @@ fn walk(rel: &Rel, table: Option<&str>, depth: usize) -> Result<Flat, Diagnostic
                                     Expr::column(c.name.clone(), c.ty, tercel_ir::Span::default()),
                                 )
                             };
-                            f.columns = own.iter().map(column).collect();
+                            f.columns = Arc::new(own.iter().map(column).collect());
                         }
                     }
                     f
@@ -188,6 +187,56 @@ fn walk(rel: &Rel, table: Option<&str>, depth: usize) -> Result<Flat, Diagnostic
         RelKind::Unnest { .. } => return Err(refusal("an expansion of arrays")),
         RelKind::Values { .. } => return Err(refusal("a table that is written down")),
     })
+}
+
+/// Views that were opened, by where their bodies are in memory; they are held, so that no other can come to
+/// stand there. Thousands of rules look through the same few.
+#[derive(Default)]
+struct Opened {
+    bodies: HashMap<usize, (Arc<Rel>, Option<Arc<[Name]>>)>,
+    flats: HashMap<(usize, Name), Result<Flat, Diagnostic>>,
+}
+
+thread_local! {
+    static OPENED: RefCell<Opened> = RefCell::default();
+}
+
+/// Views that are remembered.
+const MAX_OPENED: usize = 256;
+
+fn remembered<T>(body: &Arc<Rel>, what: impl FnOnce(usize, &mut Opened) -> T) -> T {
+    OPENED.with_borrow_mut(|o| {
+        if o.bodies.len() >= MAX_OPENED {
+            *o = Opened::default();
+        }
+        let at = Arc::as_ptr(body) as usize;
+        o.bodies.entry(at).or_insert_with(|| (body.clone(), None));
+        what(at, o)
+    })
+}
+
+/// A view's body taken apart, once.
+fn opened(body: &Arc<Rel>, table: Option<&str>, depth: usize) -> Result<Flat, Diagnostic> {
+    // Deeper ones could have met the limit of this walk only.
+    let Some(t) = table.filter(|_| depth <= 8) else { return walk(body, table, depth) };
+    let name = Name::from(t);
+    if let Some(f) = remembered(body, |at, o| o.flats.get(&(at, name.clone())).cloned()) {
+        return f;
+    }
+    let made = walk(body, table, depth);
+    remembered(body, |at, o| o.flats.insert((at, name), made.clone()));
+    made
+}
+
+/// The tables that a relation reads.
+pub(crate) fn tables(rel: &Rel) -> Arc<[Name]> {
+    let RelKind::View { body, .. } = &rel.kind else { return rel.tables().into() };
+    if let Some(t) = remembered(body, |at, o| o.bodies.get(&at).and_then(|b| b.1.clone())) {
+        return t;
+    }
+    let made: Arc<[Name]> = body.tables().into();
+    remembered(body, |at, o| o.bodies.insert(at, (body.clone(), Some(made.clone()))));
+    made
 }
 
 /// Whether a relation reads a table, not counting tables inside expressions.

@@ -2,10 +2,11 @@
 
 use crate::asks::Detection;
 use crate::facts::Facts;
-use crate::flat::{Flat, flatten, substitute};
-use crate::logic::{as_bool, key, tidy, two_valued};
+use crate::flat::{Flat, flatten, substitute, tables};
+use crate::logic::{as_bool, tidy, two_valued};
 use crate::out::{Effect, Loss};
 use crate::rewrite::{Rewriter, call, signed, with_sign};
+use crate::tree::same;
 use std::collections::BTreeSet;
 use tercel_ir::function::Context;
 use tercel_ir::{Catalog, Diagnostic, Expr, ExprKind, Name, Rel, Type, Value};
@@ -78,10 +79,10 @@ impl Hub {
         t.losses = losses;
         let predicate = t.translate(&predicate)?;
         let Translation { losses, rewriter, .. } = t;
-        let said = key(&provider());
+        let said = provider();
         let predicate = match predicate.kind {
             ExprKind::And(items) => {
-                Expr::and(items.into_iter().filter(|i| key(i) != said).collect(), predicate.span)
+                Expr::and(items.into_iter().filter(|i| !same(i, &said)).collect(), predicate.span)
             }
             _ => predicate,
         };
@@ -245,7 +246,7 @@ fn add_renamed(through: &mut Flat, table: &Name, catalog: &SchemaCatalog) -> BTr
     let mut fields = BTreeSet::new();
     for category in ["process_creation", "network_connection"] {
         let Ok(rel) = relation(catalog, &format!("sigma/windows/{category}")) else { continue };
-        if !rel.tables().contains(table) {
+        if !tables(&rel).contains(table) {
             continue;
         }
         let Ok(named) = flatten(&rel, Some(table)) else { continue };
@@ -269,7 +270,7 @@ fn add_renamed(through: &mut Flat, table: &Name, catalog: &SchemaCatalog) -> BTr
                 }
             };
             if empty && through.projected {
-                through.columns.insert(column, value);
+                std::sync::Arc::make_mut(&mut through.columns).insert(column, value);
                 fields.insert(field.clone());
             }
         }
@@ -370,10 +371,11 @@ impl<'f> Translation<'f> {
     /// Facts and rewriting make room for each other.
     pub fn settle(&mut self, mut e: Expr) -> Expr {
         for _ in 0..4 {
-            let before = key(&e);
-            e = tidy(Facts::default().simplify(&e, 0));
-            e = tidy(self.rewriter.predicate(&e, 0));
-            if key(&e) == before {
+            let new = tidy(Facts::default().simplify(&e, 0));
+            let new = tidy(self.rewriter.predicate(&new, 0));
+            let settled = same(&new, &e);
+            e = new;
+            if settled {
                 break;
             }
         }

@@ -23,6 +23,7 @@ mod proof;
 mod remarks;
 mod rewrite;
 mod sql;
+mod tree;
 mod values;
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 //! is found exactly when the original predicate is true (not false, not null).
 
 use crate::flat::{MAX_NODES, too_large};
+use crate::tree::Mark;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Span, Type, Value};
 
@@ -423,9 +424,9 @@ fn negate_tidy(e: Expr, span: Span) -> Expr {
 
 fn join(items: Vec<Expr>, all: bool, span: Span) -> Expr {
     let mut out: Vec<Expr> = Vec::with_capacity(items.len());
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = Seen::default();
     let mut push = |e: Expr| {
-        if seen.insert(key(&e)) {
+        if seen.first(&e) {
             out.push(e);
         }
     };
@@ -442,6 +443,28 @@ fn join(items: Vec<Expr>, all: bool, span: Span) -> Expr {
         }
     }
     if all { Expr::and(out, span) } else { Expr::or(out, span) }
+}
+
+/// Which expressions have been there. Most lists are short.
+#[derive(Default)]
+struct Seen {
+    few: Vec<Mark>,
+    many: HashSet<Mark>,
+}
+
+impl Seen {
+    fn first(&mut self, e: &Expr) -> bool {
+        const FEW: usize = 24;
+        let mark = Mark::of(e);
+        if self.few.contains(&mark) {
+            return false;
+        }
+        if self.few.len() < FEW {
+            self.few.push(mark);
+            return true;
+        }
+        self.many.insert(mark)
+    }
 }
 
 /// A text that two expressions share exactly when they are the same.

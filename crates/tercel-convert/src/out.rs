@@ -163,7 +163,7 @@ pub(crate) fn convert(
                 flat.base = bare.into();
             }
             flat.conditions.clear();
-            flat.columns.clear();
+            flat.columns = Default::default();
             flat.projected = false;
             let to = flat.base.to_string();
             match target.language {

@@ -4,6 +4,7 @@ use crate::asks::{Answer, Prove, Relation};
 use crate::flat::{Flat, flatten};
 use crate::logic::{key, matched_range, two_valued};
 use crate::rewrite::{call, joined_path};
+use crate::tree::rebuilt;
 use std::collections::{BTreeMap, BTreeSet};
 use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, Span, Type, Value, function};
 use tercel_verify::{Budget, Comparison};
@@ -215,10 +216,7 @@ impl Ranges {
 
     /// The expression with tests of address ranges in their one form.
     fn said(&mut self, e: &Expr) -> Expr {
-        let mut out = e.clone();
-        for c in out.children_mut() {
-            *c = self.said(c);
-        }
+        let out = rebuilt(e, |c| self.said(c));
         if let Some(("ipv4_is_match", [a, b])) = call(&out)
             && let Some((x, _)) = matched_range(a, b)
         {
@@ -309,11 +307,7 @@ fn plainly(e: &Expr, globs: &BTreeMap<String, String>, letters: &mut bool) -> Ex
             _ => {}
         }
     }
-    let mut out = e.clone();
-    for c in out.children_mut() {
-        *c = plainly(c, globs, letters);
-    }
-    out
+    rebuilt(e, |c| plainly(c, globs, letters))
 }
 
 /// Lists as the tests of their items, and what is joined in one order, each once: what is the same but for that
@@ -378,14 +372,8 @@ fn upper_peeled(e: &Expr) -> Expr {
     if let Some(("toupper", [x])) = call(e) {
         return x.clone();
     }
-    let mut out = e.clone();
     let cased = matches!(call(e), Some((name, _)) if name == "eq" || name.ends_with("_cs"));
-    if !cased {
-        for c in out.children_mut() {
-            *c = upper_peeled(c);
-        }
-    }
-    out
+    if cased { e.clone() } else { rebuilt(e, upper_peeled) }
 }
 
 /// A test of the lower case of a text as one of the text, and whether `İ` could tell the two apart: as it becomes
@@ -507,11 +495,7 @@ fn replaced(e: &Expr, paths: &BTreeMap<Name, Name>, names: &BTreeMap<&Name, &Nam
     if let Some(f) = e.as_column().and_then(|n| names.get(n)) {
         return Expr::known("basename", vec![Expr::column((*f).clone(), e.ty, e.span)], e.span);
     }
-    let mut out = e.clone();
-    for c in out.children_mut() {
-        *c = replaced(c, paths, names);
-    }
-    out
+    rebuilt(e, |c| replaced(c, paths, names))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! result names. What no rule fits stays as it is.
 
 use crate::logic::{literal, may_be_null};
+use crate::tree::same;
 use std::collections::{BTreeMap, BTreeSet};
 use tercel_ir::function::{self, Context};
 use tercel_ir::{Expr, ExprKind, Name, Span, Type, Value};
@@ -67,15 +68,14 @@ impl Test<'_> {
 pub(crate) fn joined_path(e: &Expr) -> Option<(&Expr, &Expr)> {
     let ExprKind::Case { branches, .. } = &e.kind else { return None };
     branches.iter().find_map(|(c, t)| {
-        let (f, same) = call(c)?;
+        let (f, compared) = call(c)?;
         let (g, parts) = call(t)?;
-        let ([base, name], [folder, again]) = (same, parts) else { return None };
+        let ([base, name], [folder, again]) = (compared, parts) else { return None };
         let (h, path) = call(base)?;
         let (i, path2) = call(folder)?;
         let shape = f == "eq_ci" && g == "strcat" && h == "basename" && i == "dirname";
         let ([path], [path2]) = (path, path2) else { return None };
-        let same = crate::logic::key(path) == crate::logic::key(path2);
-        (shape && same && crate::logic::key(name) == crate::logic::key(again)).then_some((path, name))
+        (shape && same(path, path2) && same(name, again)).then_some((path, name))
     })
 }
 
@@ -86,8 +86,7 @@ fn qualified(e: &Expr) -> Option<(&Expr, &str, &Expr)> {
     let ("isempty", [domain]) = call(c)? else { return None };
     let ("strcat", [d, separator, name]) = call(otherwise)? else { return None };
     let Some(Value::Str(separator)) = separator.as_literal() else { return None };
-    let same = crate::logic::key(domain) == crate::logic::key(d)
-        && crate::logic::key(alone) == crate::logic::key(name);
+    let same = same(domain, d) && same(alone, name);
     (same && !separator.is_empty()).then_some((domain, separator, name))
 }
 

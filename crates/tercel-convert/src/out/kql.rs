@@ -5,7 +5,7 @@ use super::shape::{at, conjuncts, gathered, sayable, without_null_texts};
 use super::{Made, Refused};
 use crate::asks::{Options, Vocabulary};
 use crate::bridge::{self, Plain};
-use crate::flat::{Flat, flatten, substitute};
+use crate::flat::{Flat, flatten, substitute, tables};
 use crate::hub::{Hub, SYSMON, Translation, provider};
 use crate::logic::{as_bool, key};
 use std::collections::{BTreeSet, HashMap};
@@ -28,7 +28,7 @@ pub(super) fn base(
     vocabulary: Vocabulary,
     catalog: &SchemaCatalog,
 ) -> Result<(Flat, String), Refused> {
-    let tables = hub.rel.tables();
+    let tables = tables(&hub.rel);
     let category = hub.source.category.as_deref().unwrap_or("");
     let native = || {
         tables.iter().find(|t| &***t == SYSMON).or_else(|| tables.iter().find(|t| !t.starts_with("Device")))
@@ -108,7 +108,7 @@ pub(super) fn finish(
     }
     let mut t = Translation::new(&flat, to, false);
     let wanted = own.map_or_else(|| crate::values::mapped(&hub.predicate, &flat), Expr::clone);
-    let numbers = own.is_none() && key(&wanted) != key(&hub.predicate);
+    let numbers = own.is_none() && !crate::tree::same(&wanted, &hub.predicate);
     let predicate = t.translate(&wanted)?;
     let Translation { mut losses, rewriter, .. } = t;
     let paths = rewriter.paths;

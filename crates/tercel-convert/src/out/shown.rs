@@ -90,7 +90,7 @@ impl Shown {
     ) -> String {
         let mut columns: Vec<(Name, Expr)> = Vec::new();
         let mut add = |n: Name, e: Expr| {
-            if !columns.iter().any(|(m, x)| *m == n || crate::logic::key(x) == crate::logic::key(&e)) {
+            if !columns.iter().any(|(m, x)| *m == n || crate::tree::same(x, &e)) {
                 columns.push((n, e));
             }
         };

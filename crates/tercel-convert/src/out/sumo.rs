@@ -5,7 +5,7 @@ use super::shape::{at, conjuncts, gathered, sayable};
 use super::{Made, Refused};
 use crate::asks::Options;
 use crate::bridge::{self, Plain};
-use crate::flat::{Flat, flatten};
+use crate::flat::{Flat, flatten, tables};
 use crate::hub::{Hub, SYSMON, Translation, provider};
 use crate::logic::as_bool;
 use crate::rewrite::call;
@@ -14,7 +14,7 @@ use tercel_schema::{SUMO_RECORDS, SchemaCatalog};
 
 /// The table whose events a search finds, and the log source's fields in its columns.
 pub(super) fn base(hub: &Hub) -> Result<Flat, Refused> {
-    let tables = hub.rel.tables();
+    let tables = tables(&hub.rel);
     let table = tables
         .iter()
         .find(|t| &***t == SYSMON)
@@ -58,10 +58,10 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
     };
     let column = Expr::column("_sourceCategory", Type::String, at());
     let mut all = vec![Expr::known("eq_ci", vec![column, Expr::literal(Value::str(category), at())], at())];
-    let said = crate::logic::key(&provider());
+    let said = provider();
     let (kinds, rest): (Vec<Expr>, Vec<Expr>) = conjuncts(predicate)
         .into_iter()
-        .filter(|e| crate::logic::key(e) != said)
+        .filter(|e| !crate::tree::same(e, &said))
         .partition(|e| matches!(call(e), Some(("eq", [c, _])) if c.ty.is_integer()));
     all.extend(kinds);
     all.extend(rest);
@@ -73,7 +73,7 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
     let original = whole(hub, &flat, &own);
     let pair = relowered(&text, &own, category, catalog).map(|c| (c, original));
     let mut assumptions: Vec<&'static str> = rewriter.assumptions.into_iter().collect();
-    if &**table == SYSMON && hub.rel.tables().iter().any(|t| &**t == "SecurityEvent") {
+    if &**table == SYSMON && tables(&hub.rel).iter().any(|t| &**t == "SecurityEvent") {
         assumptions.push(ONLY_SYSMON);
     }
     Ok(Made { text, losses, assumptions, taken, pair, paths })

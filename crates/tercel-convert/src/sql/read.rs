@@ -202,7 +202,7 @@ impl V {
 fn any(items: impl IntoIterator<Item = Option<Expr>>) -> Option<Expr> {
     let mut out: Vec<Expr> = Vec::new();
     for e in items.into_iter().flatten() {
-        if !out.iter().any(|x| crate::logic::key(x) == crate::logic::key(&e)) {
+        if !out.iter().any(|x| crate::tree::same(x, &e)) {
             out.push(e);
         }
     }

@@ -3,10 +3,11 @@
 //! `strcat(a, "\\", b) endswith "x\y"` is `b endswith "x\y"`, or `a endswith "x"` and `b == "y"`. Folding works
 //! character by character, so this holds with and without regard to case, and for all values.
 
-use super::{Builder, literal};
+use super::{Builder, Term, literal};
 use crate::Unknown;
+use crate::atom::VarId;
 use crate::formula::{Arena, Node};
-use std::collections::HashMap;
+use crate::lens::Lens;
 use tercel_ir::function::fold;
 use tercel_ir::{Expr, ExprKind, Type};
 
@@ -21,13 +22,23 @@ pub(super) fn parts(e: &Expr) -> Option<&[Expr]> {
     (f.name == "strcat" && text && open.count() > 1).then_some(args)
 }
 
+/// A part of the concatenation.
+enum Part<'p> {
+    /// Its text, folded where case is ignored.
+    Known(String),
+    /// A variable, as it is seen.
+    Open(VarId, Lens),
+    Computed(&'p Expr),
+}
+
 /// What is looked for, and the nodes for "the rest from here on starts with the needle from there on".
 struct Places<'p> {
-    parts: &'p [Expr],
+    parts: Vec<Part<'p>>,
     needle: &'p str,
     end: bool,
     ci: bool,
-    known: HashMap<(usize, usize), Node>,
+    /// By part and place in the needle.
+    known: Vec<Option<Node>>,
 }
 
 impl Builder {
@@ -47,28 +58,35 @@ impl Builder {
         if parts.len() > 64 || parts.len().saturating_mul(needle.len()) > MANY {
             return Ok(None);
         }
-        let mut p = Places { parts, needle, end, ci, known: HashMap::new() };
+        let known = vec![None; (parts.len() + 1) * (needle.len() + 1)];
+        let parts = parts.iter().map(|p| self.prepared(p, ci)).collect::<Result<Vec<_>, _>>()?;
+        let mut p = Places { parts, needle, end, ci, known };
         if start {
             return self.from(&mut p, 0, 0);
         }
         let mut any = Vec::new();
-        for (i, part) in parts.iter().enumerate() {
+        for i in 0..p.parts.len() {
             if !end {
-                match self.part(part, needle, false, false, ci)? {
+                match self.part(&p, i, needle, false, false)? {
                     Some(n) => any.push(n),
                     None => return Ok(None),
                 }
             }
-            for cut in cuts(needle, 0).filter(|c| *c > 0) {
-                let Some(rest) = self.from(&mut p, i + 1, cut)? else { return Ok(None) };
-                if rest == Arena::FALSE {
-                    continue;
-                }
+            // Behind the last part nothing is left to be looked for.
+            let last = i + 1 == p.parts.len();
+            for cut in cuts(needle, if last { needle.len() } else { 0 }).filter(|c| *c > 0) {
                 // Whole in the part: said above, unless it must be the end.
                 if cut == needle.len() && !end {
                     continue;
                 }
-                match self.part(part, &needle[..cut], false, true, ci)? {
+                if matches!(&p.parts[i], Part::Known(s) if !s.ends_with(&needle[..cut])) {
+                    continue;
+                }
+                let Some(rest) = self.from(&mut p, i + 1, cut)? else { return Ok(None) };
+                if rest == Arena::FALSE {
+                    continue;
+                }
+                match self.part(&p, i, &needle[..cut], false, true)? {
                     Some(n) => any.push(self.arena.and(vec![n, rest])),
                     None => return Ok(None),
                 }
@@ -77,32 +95,59 @@ impl Builder {
         Ok(Some(self.arena.or(any)))
     }
 
+    fn prepared<'p>(&mut self, part: &'p Expr, ci: bool) -> Result<Part<'p>, Unknown> {
+        if let Some(v) = part.as_literal() {
+            let known = v.to_text();
+            return Ok(Part::Known(if ci { fold(&known) } else { known }));
+        }
+        if parts(part).is_none()
+            && !self.needs_enumeration(part)
+            && let Some(Term::Text { var, lens, .. }) = self.term(part)?
+        {
+            return Ok(Part::Open(var, lens));
+        }
+        Ok(Part::Computed(part))
+    }
+
     fn from(&mut self, p: &mut Places<'_>, i: usize, at: usize) -> Result<Option<Node>, Unknown> {
-        if let Some(n) = p.known.get(&(i, at)) {
-            return Ok(Some(*n));
+        let slot = i * (p.needle.len() + 1) + at;
+        if let Some(n) = p.known[slot] {
+            return Ok(Some(n));
         }
         self.spend()?;
-        let rest = &p.needle[at..];
+        let needle = p.needle;
+        let rest = &needle[at..];
         let found = match p.parts.get(i) {
             _ if rest.is_empty() && !p.end => Arena::TRUE,
             None => Arena::constant(rest.is_empty()),
-            Some(part) => {
+            // What is known takes up its length of the needle, and no other.
+            Some(Part::Known(s)) if !p.end && s.starts_with(rest) => Arena::TRUE,
+            Some(Part::Known(s)) if rest.starts_with(s.as_str()) => {
+                let cut = at + s.len();
+                match self.from(p, i + 1, cut)? {
+                    Some(n) => n,
+                    None => return Ok(None),
+                }
+            }
+            Some(Part::Known(_)) => Arena::FALSE,
+            Some(_) => {
                 let mut any = Vec::new();
                 if !p.end {
-                    match self.part(part, rest, true, false, p.ci)? {
+                    match self.part(p, i, rest, true, false)? {
                         Some(n) => any.push(n),
                         None => return Ok(None),
                     }
                 }
-                for cut in cuts(p.needle, at) {
-                    if cut == p.needle.len() && !p.end {
+                let last = i + 1 == p.parts.len();
+                for cut in cuts(needle, if last { needle.len() } else { at }) {
+                    if cut == needle.len() && !p.end {
                         continue;
                     }
                     let Some(after) = self.from(p, i + 1, cut)? else { return Ok(None) };
                     if after == Arena::FALSE {
                         continue;
                     }
-                    match self.part(part, &p.needle[at..cut], true, true, p.ci)? {
+                    match self.part(p, i, &needle[at..cut], true, true)? {
                         Some(n) => any.push(self.arena.and(vec![n, after])),
                         None => return Ok(None),
                     }
@@ -110,32 +155,35 @@ impl Builder {
                 self.arena.or(any)
             }
         };
-        p.known.insert((i, at), found);
+        p.known[slot] = Some(found);
         Ok(Some(found))
     }
 
     /// A test of one part.
     fn part(
         &mut self,
-        part: &Expr,
+        p: &Places<'_>,
+        i: usize,
         text: &str,
         start: bool,
         end: bool,
-        ci: bool,
     ) -> Result<Option<Node>, Unknown> {
-        let Some(v) = part.as_literal() else {
-            let test = literal(text, start, end, ci);
-            return self.text_test(part, |_| Ok(test));
-        };
-        let known = v.to_text();
-        let known = if ci { fold(&known) } else { known };
-        let found = match (start, end) {
-            (true, true) => known == text,
-            (true, false) => known.starts_with(text),
-            (false, true) => known.ends_with(text),
-            (false, false) => known.contains(text),
-        };
-        Ok(Some(Arena::constant(found)))
+        Ok(Some(match &p.parts[i] {
+            Part::Computed(e) => {
+                let test = literal(text, start, end, p.ci);
+                return self.text_test(e, |_| Ok(test));
+            }
+            Part::Open(var, lens) => {
+                self.spend()?;
+                self.text_atom(*var, lens, literal(text, start, end, p.ci))
+            }
+            Part::Known(known) => Arena::constant(match (start, end) {
+                (true, true) => known == text,
+                (true, false) => known.starts_with(text),
+                (false, true) => known.ends_with(text),
+                (false, false) => known.contains(text),
+            }),
+        }))
     }
 }
 
