@@ -4,7 +4,8 @@
     scripts/make_rules.py RULES --out DIR [--copies 10]
 
 The first copy is the rules as they are. In the others every quoted or plain text in the detection that has more than six
-characters gets the copy's number at its end, before a closing wildcard; numbers, regular expressions and short texts stay.
+characters gets the copy's number at its end, before a closing wildcard; numbers, regular expressions, short texts and the
+exclusions (filter*) stay.
 """
 
 import argparse
@@ -23,9 +24,9 @@ def perturbed(text, copy):
         if line.startswith("id:"):
             line = f"id: {uuid.uuid5(uuid.NAMESPACE_OID, f'{line} {copy}')}"
         elif inside and line.strip() and not line.lstrip().startswith("#"):
-            # A condition may go on in further lines.
+            # A condition may go on in further lines. Exclusions stay: without them copies would fire on everything.
             if name := re.match(r"    (\w+):", line):
-                condition = name[1] in ("condition", "timeframe")
+                condition = name[1] in ("condition", "timeframe") or name[1].startswith("filter")
             key = re.match(r"\s+(?:-\s+)?([\w.|]+):", line)
             if key:
                 regex = any(m in key[1].split("|") for m in ("re", "cidr", "fieldref", "expand", "base64", "base64offset", "exists"))
