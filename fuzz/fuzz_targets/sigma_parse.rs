@@ -19,7 +19,7 @@ impl Catalog for World {
         Vec::new()
     }
     fn log_source(&self, _: tercel_ir::catalog::LogSource<'_>) -> Result<Rel, Diagnostic> {
-        let schema = Schema { columns: Vec::new(), open: true };
+        let schema = Schema { columns: Vec::new().into(), open: true };
         Ok(Rel { kind: RelKind::Scan { table: "Events".into() }, schema, span: Span::default() })
     }
 }
