@@ -20,6 +20,8 @@ The causes:
              the taxonomy lets rules for a category meet under the names of the category
   category   the event is of several categories (any registry event is a registry_event) and its annotation names one
   no-category  the event is of no category that its annotation could name; rsigma lets it meet every category's rules
+  empty      the rule asks for the empty text in a field that the event does not have; the specification leaves to the system
+             whether that is the same
   dash       a field holds "-", which is how Windows writes that there is nothing
   number     a number stands as text, or a text as number
 """
@@ -97,8 +99,9 @@ def provider(e, _):
     return {**e, "Provider_Name": name} if name and "Provider_Name" not in e else None
 
 
-def audit(e, category):
+def audit(e, rule):
     channel, n = channel_and_id(e)
+    category = rule.category
     if channel != "security" or category not in AUDIT_HOME.get(n, ()):
         return None
     out = {k: v for k, v in e.items() if k not in ("ProcessId", "Protocol", "User")}
@@ -136,17 +139,24 @@ def audit(e, category):
     return {k: v for k, v in out.items() if v is not None}
 
 
-def category(e, wanted):
+def category(e, rule):
     channel, n = channel_and_id(e)
+    wanted = rule.category
     home = channel == "microsoft-windows-sysmon/operational" and n in SYSMON_HOME.get(wanted, ())
     return {**e, "category": wanted} if home and e.get("category") != wanted else None
 
 
-def no_category(e, wanted):
+def no_category(e, rule):
     channel, n = channel_and_id(e)
+    wanted = rule.category
     home = channel == "microsoft-windows-sysmon/operational" and n in SYSMON_HOME.get(wanted, ())
     home = home or channel == "security" and wanted in AUDIT_HOME.get(n, ())
     return {**e, "category": "none"} if wanted and not home and "product" in e and "category" not in e else None
+
+
+def empty(e, rule):
+    absent = {name: "" for name in rule.empty if name not in e}
+    return {**e, **absent} if absent else None
 
 
 def dash(e, _):
@@ -159,8 +169,8 @@ def numbers(e, _):
     return out if out != e else None
 
 
-CAUSES = {"carrier": carrier, "provider": provider, "audit": audit, "category": category, "no-category": no_category, "dash": dash,
-          "number": numbers}
+CAUSES = {"carrier": carrier, "provider": provider, "audit": audit, "category": category, "no-category": no_category, "empty": empty,
+          "dash": dash, "number": numbers}
 
 
 # ---- input -------------------------------------------------------------------------------------------
@@ -175,8 +185,12 @@ def identity(event):
     return hashlib.blake2b(json.dumps(event, sort_keys=True).encode(), digest_size=12).digest()
 
 
-def categories(folder):
-    """Rule id → the category of its log source, read without a YAML reader."""
+# The category of the rule's log source, and the fields that it asks for the empty text.
+Rule = collections.namedtuple("Rule", "category empty", defaults=(None, ()))
+
+
+def read_rules(folder):
+    """Rule id → what causes ask of it, read without a YAML reader."""
     out = {}
     for path in pathlib.Path(folder).rglob("*.yml"):
         body = path.read_text(encoding="utf-8", errors="replace")
@@ -184,7 +198,8 @@ def categories(folder):
         source = re.search(r"^logsource:[ \t]*\n((?:[ \t]+.*\n|#.*\n)+)", body, re.M)
         if rule and source:
             found = re.search(r"^\s+category:\s*(\S+)", source[1], re.M)
-            out[rule[1]] = found[1].strip("'\"") if found else None
+            fields = re.findall(r"^\s+(?:-\s+)?([\w.]+):\s*(?:''|\"\")\s*(?:#.*)?$", body, re.M)
+            out[rule[1]] = Rule(found[1].strip("'\"") if found else None, tuple(fields))
     return out
 
 
@@ -256,7 +271,7 @@ def by_event(a):
     print(f"{count} events; hits: {sum(map(len, ours.values()))} of tercel, {sum(map(len, theirs.values()))} of rsigma, {both} of both; "
           f"{len(differences)} of one alone; {strange} events whose copies rsigma treats differently")
 
-    of = categories(a.rules)
+    of = read_rules(a.rules)
     cases, variants = [], []
     for i, (rule, n, _) in enumerate(differences):
         usable = []
@@ -266,11 +281,11 @@ def by_event(a):
                     continue
                 event = events[n]
                 for x in names:
-                    event = event and CAUSES[x](event, of.get(rule))
+                    event = event and CAUSES[x](event, of.get(rule, Rule()))
                 # A cause may only have something to change after another.
                 if event is None and size == 1 and names[0] in ("audit", "provider", "dash", "number"):
                     lifted = carrier(events[n], None)
-                    if lifted and CAUSES[names[0]](lifted, of.get(rule)):
+                    if lifted and CAUSES[names[0]](lifted, of.get(rule, Rule())):
                         usable.append(names[0])
                 if event is None:
                     continue
