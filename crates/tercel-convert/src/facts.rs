@@ -4,7 +4,7 @@
 //! decided, and so are the cases that hang on it. That is what turns a view's definitions, which are for all
 //! events, into what they come to for the events of one rule.
 
-use crate::logic::{as_bool, tidy};
+use crate::logic::{as_bool, tidy_join};
 use crate::rewrite::{call, signed};
 use crate::tree::{Mark, rebuilt, same};
 use std::collections::{HashMap, HashSet};
@@ -121,7 +121,7 @@ impl Facts {
         match &e.kind {
             ExprKind::And(items) => self.conjunction(items, depth, span),
             ExprKind::Or(items) => {
-                tidy(Expr::or(items.iter().map(|i| self.simplify(i, depth + 1)).collect(), span))
+                tidy_join(items.iter().map(|i| self.simplify(i, depth + 1)).collect(), false, span)
             }
             _ if self.values.is_empty() && self.holds.is_empty() && self.folded.is_empty() => e.clone(),
             _ => {
@@ -182,7 +182,7 @@ impl Facts {
                     _ => new.push(s),
                 }
             }
-            let joined = tidy(Expr::and(new, span));
+            let joined = tidy_join(new, true, span);
             match joined.kind {
                 ExprKind::And(items) => out = items,
                 _ => return joined,
@@ -191,7 +191,7 @@ impl Facts {
                 break;
             }
         }
-        tidy(Expr::and(out, span))
+        tidy_join(out, true, span)
     }
 
     /// A test among those that it may follow from, or be narrowed by.

@@ -368,6 +368,16 @@ impl<'f> Translation<'f> {
         Ok(self.settle(joined))
     }
 
+    /// What the other vocabulary's rows must be to be meant at all.
+    pub fn conditions(&self) -> &[Expr] {
+        &self.flat.conditions
+    }
+
+    /// One condition by itself.
+    pub fn alone(&mut self, condition: &Expr) -> Expr {
+        self.part(condition, 0)
+    }
+
     /// Facts and rewriting make room for each other.
     pub fn settle(&mut self, mut e: Expr) -> Expr {
         for _ in 0..4 {

@@ -12,6 +12,7 @@
 
 mod asks;
 mod bridge;
+mod cause;
 mod cloud_siem;
 mod correlation;
 mod facts;

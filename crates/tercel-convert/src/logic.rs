@@ -7,8 +7,7 @@
 
 use crate::flat::{MAX_NODES, too_large};
 use crate::tree::Mark;
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use tercel_ir::{Diagnostic, Expr, ExprKind, Span, Type, Value};
 
@@ -307,29 +306,11 @@ pub(crate) fn may_be_null(e: &Expr) -> bool {
     }
 }
 
-/// Whether a regular expression compiles; remembered, for it is asked of each several times in a conversion.
-fn compiles(pattern: &str) -> bool {
-    thread_local! {
-        static KNOWN: RefCell<HashMap<String, bool>> = RefCell::default();
-    }
-    KNOWN.with_borrow_mut(|known| {
-        if let Some(found) = known.get(pattern) {
-            return *found;
-        }
-        if known.len() >= 256 {
-            known.clear();
-        }
-        let found = tercel_ir::function::compile_regex(pattern).is_ok();
-        known.insert(pattern.to_owned(), found);
-        found
-    })
-}
-
 /// Functions that are true or false whatever they are given.
 fn two_valued_function(name: &str, args: &[Expr]) -> bool {
     match name {
         "matches_regex" => match args.get(1).and_then(Expr::as_literal) {
-            Some(Value::Str(re)) => compiles(re),
+            Some(Value::Str(re)) => tercel_ir::function::compile_regex(re).is_ok(),
             _ => false,
         },
         "matches_glob" | "matches_glob_ci" => args.get(1).is_some_and(|a| a.as_literal().is_some()),
@@ -408,11 +389,20 @@ pub(crate) fn as_bool(e: &Expr) -> Option<bool> {
 pub(crate) fn tidy(e: Expr) -> Expr {
     let span = e.span;
     match e.kind {
-        ExprKind::And(items) => join(items, true, span),
-        ExprKind::Or(items) => join(items, false, span),
+        ExprKind::And(items) => join(items.into_iter().map(tidy), true, span),
+        ExprKind::Or(items) => join(items.into_iter().map(tidy), false, span),
         ExprKind::Not(inner) => negate_tidy(tidy(*inner), span),
         kind => Expr { kind, ty: e.ty, span },
     }
+}
+
+/// The same of what is joined from parts that are tidy, so that each level is looked at once.
+pub(crate) fn tidy_join(items: Vec<Expr>, all: bool, span: Span) -> Expr {
+    let items = items.into_iter().map(|i| match i.kind {
+        ExprKind::Not(_) => tidy(i),
+        _ => i,
+    });
+    join(items, all, span)
 }
 
 fn negate_tidy(e: Expr, span: Span) -> Expr {
@@ -422,7 +412,7 @@ fn negate_tidy(e: Expr, span: Span) -> Expr {
     }
 }
 
-fn join(items: Vec<Expr>, all: bool, span: Span) -> Expr {
+fn join(items: impl ExactSizeIterator<Item = Expr>, all: bool, span: Span) -> Expr {
     let mut out: Vec<Expr> = Vec::with_capacity(items.len());
     let mut seen = Seen::default();
     let mut push = |e: Expr| {
@@ -431,7 +421,6 @@ fn join(items: Vec<Expr>, all: bool, span: Span) -> Expr {
         }
     };
     for i in items {
-        let i = tidy(i);
         match (as_bool(&i), all) {
             (Some(b), all) if b == all => {}
             (Some(b), _) => return Expr::boolean(b, span),

@@ -116,7 +116,7 @@ enum Refused {
     /// The target has no words or no place for it.
     Whole(String),
     /// What is left would find nothing, or everything.
-    Constant(bool, Vec<Loss>),
+    Constant(bool, Vec<Loss>, Option<String>),
 }
 
 impl From<Diagnostic> for Refused {
@@ -171,7 +171,11 @@ pub(crate) fn convert(
                 _ => kql::finish(&hub, flat, Some(predicate), to, target.vocabulary, catalog),
             }
         }
-        (None, Some(b)) => Err(Refused::Constant(b, Vec::new())),
+        (None, Some(b)) => {
+            let conditions = crate::flat::flatten(detection.rel, None).map(|f| f.conditions);
+            let cause = crate::cause::cause_in_itself(&conditions.unwrap_or_default());
+            Err(Refused::Constant(b, Vec::new(), cause))
+        }
         (None, None) => match target.language {
             Language::Kql => kql::make(&hub, target.vocabulary, catalog, options),
             Language::Sumo => sumo::make(&hub, catalog, options),
@@ -191,12 +195,20 @@ pub(crate) fn convert(
         Err(why) => {
             let reason = match why {
                 Refused::Whole(s) => s,
-                Refused::Constant(b, more) => {
+                Refused::Constant(b, more, cause) => {
                     losses.extend(more);
-                    let fields: Vec<&str> = losses.iter().map(|l| l.what.as_str()).collect();
-                    let without = match fields.is_empty() {
-                        true => String::new(),
-                        false => format!(": it needs {}", fields.join(", ")),
+                    let mut fields: Vec<String> = Vec::new();
+                    for l in &losses {
+                        let said = format!("{} ({})", l.what, l.why);
+                        if !fields.contains(&said) {
+                            fields.push(said);
+                        }
+                    }
+                    let without = match (fields.is_empty(), cause) {
+                        (true, None) => String::new(),
+                        (true, Some(c)) => format!(": {c}"),
+                        (false, None) => format!(": it needs {}", fields.join(", ")),
+                        (false, Some(c)) => format!(": it needs {}; {c}", fields.join(", ")),
                     };
                     match b {
                         false => format!("it could never fire there{without}"),

@@ -4,9 +4,9 @@ use crate::asks::{Answer, Prove, Relation};
 use crate::flat::{Flat, flatten};
 use crate::logic::{key, matched_range, two_valued};
 use crate::rewrite::{call, joined_path};
-use crate::tree::rebuilt;
+use crate::tree::{Mark, changed, rebuilt};
 use std::collections::{BTreeMap, BTreeSet};
-use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, Span, Type, Value, function};
+use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, RelKind, Span, Type, Value, function};
 use tercel_verify::{Budget, Comparison};
 
 /// Decides by formulas and automata, within a budget.
@@ -24,6 +24,9 @@ const ADDRESSES: &str = "a column of addresses holds an address, or nothing";
 
 impl Prove for Prover {
     fn compare(&self, conversion: &Rel, original: &Rel) -> Answer {
+        if one_filter(conversion, original) {
+            return Answer { relation: Relation::Equal, reason: None, assumptions: Vec::new() };
+        }
         let found = tercel_verify::differences(conversion, original, &self.budget);
         if found.relation == tercel_verify::Relation::Equal {
             return Answer { relation: Relation::Equal, reason: found.reason, assumptions: Vec::new() };
@@ -43,6 +46,33 @@ impl Prove for Prover {
         }
         told(found)
     }
+}
+
+/// Whether both are filters of one table by the same conditions, in whatever order: that takes no proof.
+fn one_filter(a: &Rel, b: &Rel) -> bool {
+    let (Some((s, x)), Some((t, y))) = (marked(a), marked(b)) else { return false };
+    let table = |r: &Rel| match &r.kind {
+        RelKind::Scan { table } => Some(table.clone()),
+        _ => None,
+    };
+    table(s) == table(t) && x == y
+}
+
+/// The table of a filter, and what stands for its conditions.
+fn marked(rel: &Rel) -> Option<(&Rel, Vec<Mark>)> {
+    let RelKind::Filter { input, predicate } = &rel.kind else { return None };
+    matches!(input.kind, RelKind::Scan { .. }).then_some(())?;
+    let mut left = vec![predicate];
+    let mut out = Vec::new();
+    while let Some(e) = left.pop() {
+        match &e.kind {
+            ExprKind::And(items) => left.extend(items),
+            _ => out.push(Mark::of(e)),
+        }
+    }
+    out.sort_unstable();
+    out.dedup();
+    Some((input, out))
 }
 
 fn different(c: &Comparison) -> impl Iterator<Item = &tercel_verify::Witness> {
@@ -159,10 +189,15 @@ pub(crate) fn aligned(
     let mut letters = false;
     let mut all = |f: &Flat| -> Vec<Expr> {
         let each = f.conditions.iter().map(|e| {
-            let e = ranges.said(e);
-            let e = if by_path { replaced(&e, paths, &names) } else { e };
-            let e = two_valued(&e, true).unwrap_or(e);
-            ordered(plainly(&e, &globs, &mut letters))
+            let mut e = std::borrow::Cow::Borrowed(e);
+            if ranges.meant(&e) {
+                e = std::borrow::Cow::Owned(ranges.said(&e));
+            }
+            if by_path && reads_path(&e, paths, &names) {
+                e = std::borrow::Cow::Owned(replaced(&e, paths, &names));
+            }
+            let e = two_valued(&e, true).unwrap_or_else(|_| e.into_owned());
+            ordered(plainly(e, &globs, &mut letters))
         });
         each.collect()
     };
@@ -212,6 +247,16 @@ impl Ranges {
             }
         }
         e.children().into_iter().for_each(|c| self.collect(c));
+    }
+
+    /// Whether something in it may be a test of an address range.
+    fn meant(&self, e: &Expr) -> bool {
+        let here = match call(e) {
+            Some(("matches_regex", _)) => !self.patterns.is_empty(),
+            Some((name, _)) => name == "ipv4_is_match",
+            None => false,
+        };
+        here || e.parts().any(|c| self.meant(c))
     }
 
     /// The expression with tests of address ranges in their one form.
@@ -285,11 +330,11 @@ fn patterns(e: &Expr, out: &mut BTreeMap<String, String>) {
 
 /// Tests of lists of hashes by the columns, as the assumption about them has it; and tests of a lower case as
 /// tests that ignore case, where only a letter that is assumed away tells the two apart.
-fn plainly(e: &Expr, globs: &BTreeMap<String, String>, letters: &mut bool) -> Expr {
-    if let Some(new) = crate::rewrite::hash_test(e) {
+fn plainly(e: Expr, globs: &BTreeMap<String, String>, letters: &mut bool) -> Expr {
+    if let Some(new) = crate::rewrite::hash_test(&e) {
         return upper_peeled(&new);
     }
-    if let Some((name, [subject, needle])) = call(e)
+    if let Some((name, [subject, needle])) = call(&e)
         && let Some(Value::Str(s)) = needle.as_literal()
     {
         match call(subject) {
@@ -307,7 +352,7 @@ fn plainly(e: &Expr, globs: &BTreeMap<String, String>, letters: &mut bool) -> Ex
             _ => {}
         }
     }
-    rebuilt(e, |c| plainly(c, globs, letters))
+    changed(e, |c| plainly(c, globs, letters))
 }
 
 /// Lists as the tests of their items, and what is joined in one order, each once: what is the same but for that
@@ -474,6 +519,11 @@ fn whole_name(e: &Expr) -> Option<&str> {
     }
 }
 
+fn reads_path(e: &Expr, paths: &BTreeMap<Name, Name>, names: &BTreeMap<&Name, &Name>) -> bool {
+    let here = e.as_column().is_some_and(|c| paths.contains_key(c) || names.contains_key(c));
+    here || e.parts().any(|c| reads_path(c, paths, names))
+}
+
 fn replaced(e: &Expr, paths: &BTreeMap<Name, Name>, names: &BTreeMap<&Name, &Name>) -> Expr {
     if let Some((f, n)) = joined_path(e)
         && let (Some(f), Some(n)) = (f.as_column(), n.as_column())
@@ -560,7 +610,7 @@ mod tests {
             };
             let test = Expr::known(name, vec![Expr::known("tolower", vec![column("x")], at()), text(&pattern)], at());
             let mut letters = false;
-            let plain = plainly(&test, &BTreeMap::new(), &mut letters);
+            let plain = plainly(test.clone(), &BTreeMap::new(), &mut letters);
             prop_assert_eq!(holds(&test, &[("x", &x)]), holds(&plain, &[("x", &x)]));
         }
 

@@ -28,6 +28,15 @@ pub(crate) fn rebuilt(e: &Expr, mut part: impl FnMut(&Expr) -> Expr) -> Expr {
     Expr { kind, ty: e.ty, span: e.span }
 }
 
+/// The same of an expression that is not needed any more.
+pub(crate) fn changed(mut e: Expr, mut part: impl FnMut(Expr) -> Expr) -> Expr {
+    for c in e.children_mut() {
+        let old = std::mem::replace(c, Expr::boolean(false, c.span));
+        *c = part(old);
+    }
+    e
+}
+
 /// Whether two expressions are the same but for places in texts; [`crate::logic::key`] of both is one text then.
 pub(crate) fn same(a: &Expr, b: &Expr) -> bool {
     let all = |x: &[Expr], y: &[Expr]| x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y));

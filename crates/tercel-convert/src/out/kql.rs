@@ -5,6 +5,7 @@ use super::shape::{at, conjuncts, gathered, sayable, without_null_texts};
 use super::{Made, Refused};
 use crate::asks::{Options, Vocabulary};
 use crate::bridge::{self, Plain};
+use crate::cause::cause;
 use crate::flat::{Flat, flatten, substitute, tables};
 use crate::hub::{Hub, SYSMON, Translation, provider};
 use crate::logic::{as_bool, key};
@@ -110,6 +111,11 @@ pub(super) fn finish(
     let wanted = own.map_or_else(|| crate::values::mapped(&hub.predicate, &flat), Expr::clone);
     let numbers = own.is_none() && !crate::tree::same(&wanted, &hub.predicate);
     let predicate = t.translate(&wanted)?;
+    if let Some(b) = as_bool(&predicate) {
+        let losses = std::mem::take(&mut t.losses);
+        let why = cause(&mut t, &wanted, b);
+        return Err(Refused::Constant(b, losses, why));
+    }
     let Translation { mut losses, rewriter, .. } = t;
     let paths = rewriter.paths;
     let mut taken: Vec<Expr> = rewriter.taken.into_values().collect();
@@ -119,9 +125,6 @@ pub(super) fn finish(
         let separator = Expr::literal(Value::str("\\"), at());
         let whole = Expr::known("contains", vec![column.clone(), separator], at());
         taken.push(Expr::or(vec![Expr::known("isempty", vec![column], at()), whole], at()));
-    }
-    if let Some(b) = as_bool(&predicate) {
-        return Err(Refused::Constant(b, losses));
     }
     let predicate =
         without_null_texts(&predicate, "a text of Kusto is never absent, only empty", &mut losses);

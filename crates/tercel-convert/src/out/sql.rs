@@ -4,6 +4,7 @@ use super::kql::{base, whole};
 use super::shape::{at, gathered, sayable};
 use super::{Made, Refused};
 use crate::asks::{Options, Vocabulary};
+use crate::cause::cause;
 use crate::flat::Flat;
 use crate::hub::{Hub, Translation};
 use crate::logic::as_bool;
@@ -32,6 +33,11 @@ pub(super) fn finish(
     let mut t = Translation::new(&flat, to, false);
     let wanted = own.map_or_else(|| crate::values::mapped(&hub.predicate, &flat), Expr::clone);
     let predicate = t.translate(&wanted)?;
+    if let Some(b) = as_bool(&predicate) {
+        let losses = std::mem::take(&mut t.losses);
+        let why = cause(&mut t, &wanted, b);
+        return Err(Refused::Constant(b, losses, why));
+    }
     let Translation { mut losses, rewriter, .. } = t;
     let paths = rewriter.paths;
     let mut taken: Vec<Expr> = rewriter.taken.into_values().collect();
@@ -40,9 +46,6 @@ pub(super) fn finish(
         let separator = Expr::literal(Value::str("\\"), at());
         let folder = Expr::known("contains", vec![column.clone(), separator], at());
         taken.push(Expr::or(vec![Expr::known("isempty", vec![column], at()), folder], at()));
-    }
-    if let Some(b) = as_bool(&predicate) {
-        return Err(Refused::Constant(b, losses));
     }
     let predicate = gathered(&predicate);
     let say = |e: &Expr| Printer::new(options.dialect).condition(e).map(|_| ());

@@ -5,6 +5,7 @@ use super::shape::{at, conjuncts, gathered, sayable};
 use super::{Made, Refused};
 use crate::asks::Options;
 use crate::bridge::{self, Plain};
+use crate::cause::cause;
 use crate::flat::{Flat, flatten, tables};
 use crate::hub::{Hub, SYSMON, Translation, provider};
 use crate::logic::as_bool;
@@ -41,12 +42,14 @@ pub(super) fn make(hub: &Hub, catalog: &SchemaCatalog, options: &Options) -> Res
     };
     let mut t = Translation::new(&flat, &**table, true);
     let predicate = t.translate(&hub.predicate)?;
+    if let Some(b) = as_bool(&predicate) {
+        let losses = std::mem::take(&mut t.losses);
+        let why = cause(&mut t, &hub.predicate, b);
+        return Err(Refused::Constant(b, losses, why));
+    }
     let Translation { mut losses, rewriter, .. } = t;
     let paths = rewriter.paths;
     let taken: Vec<Expr> = rewriter.taken.into_values().collect();
-    if let Some(b) = as_bool(&predicate) {
-        return Err(Refused::Constant(b, losses));
-    }
     let predicate = gathered(&predicate);
     let say = |e: &Expr| tercel_sumo::raise::condition(e).map(|_| ());
     let predicate = sayable(&predicate, &say, &mut losses)?;

@@ -11,16 +11,31 @@ use std::collections::HashMap;
 /// A compiled pattern may take this much memory; beyond it, it is refused.
 const REGEX_LIMIT: usize = 10 << 20;
 
-/// Compiles with the size limit of this product.
+/// Compiles with the size limit of this product. The last few patterns of a thread are remembered: what reads,
+/// writes and proves a rule each asks for the same ones.
 ///
 /// # Errors
 /// The regex crate's own words.
 pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(pattern)
-        .size_limit(REGEX_LIMIT)
-        .dfa_size_limit(REGEX_LIMIT)
-        .build()
-        .map_err(|e| e.to_string())
+    const FEW: usize = 16;
+    thread_local! {
+        static LAST: RefCell<HashMap<String, Result<Regex, String>>> = RefCell::default();
+    }
+    LAST.with_borrow_mut(|last| {
+        if let Some(found) = last.get(pattern) {
+            return found.clone();
+        }
+        let made = regex::RegexBuilder::new(pattern)
+            .size_limit(REGEX_LIMIT)
+            .dfa_size_limit(REGEX_LIMIT)
+            .build()
+            .map_err(|e| e.to_string());
+        if last.len() >= FEW {
+            last.clear();
+        }
+        last.insert(pattern.to_owned(), made.clone());
+        made
+    })
 }
 
 thread_local! {

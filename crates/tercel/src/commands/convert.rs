@@ -6,6 +6,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Cell, Column, Format};
 use crate::world;
 use std::io::Write;
+use std::sync::mpsc::{Receiver, sync_channel};
 use tercel_catalog::{Detection, Plan, Role};
 use tercel_convert::{
     Conversion, Correlation, Effect, Fidelity, Language, Options, Prover, Target, Vocabulary,
@@ -35,23 +36,24 @@ pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
         false => Some(run.target()?.rows(columns())?),
     };
     let (mut gate, mut unread, mut written) = (false, false, 0);
-    rules.loaded.detections.iter_mut().for_each(|d| d.compile(&catalog, options.clone()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    compile(&mut rules.loaded.detections, threads, |d| d.compile(&catalog, options.clone()));
     let all = &rules.loaded.detections;
     let work = Work { all, to, catalog: &catalog, options: &choices, prover: &prover };
-    for (at, d) in all.iter().enumerate() {
-        if d.role() == Role::Filter {
-            continue;
-        }
-        if !d.reported {
+    let wanted: Vec<usize> = (0..all.len()).filter(|at| all[*at].role() != Role::Filter).collect();
+    let make = |at: usize| all[at].reported.then(|| work.converted(at));
+    in_order(&wanted, threads, make, |at, made| {
+        let d = &all[at];
+        let Some(made) = made else {
             run.talk.say(format!("{}: only there for a correlation, and part of its conversion", d.title));
-            continue;
-        }
-        let c = match work.converted(at) {
+            return Ok(());
+        };
+        let c = match made {
             Ok(c) => c,
             Err(why) => {
                 run.talk.error(&format!("cannot convert `{}` ({}): {why}", d.title, d.path));
                 unread = true;
-                continue;
+                return Ok(());
             }
         };
         gate |= c.fidelity == Fidelity::Refused || args.exact && c.fidelity != Fidelity::Exact;
@@ -74,7 +76,8 @@ pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
             say(&run, d, &c);
         }
         written += usize::from(!c.text.is_empty());
-    }
+        Ok::<(), Failure>(())
+    })?;
     if let Some(rows) = rows {
         rows.finish()?;
     }
@@ -85,6 +88,60 @@ pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
         () if unread => Outcome::Incomplete,
         () if gate => Outcome::Gate,
         () => rules.outcome(),
+    })
+}
+
+fn compile(all: &mut [Detection], threads: usize, one: impl Fn(&mut Detection) + Sync) {
+    if threads < 2 || all.len() < threads {
+        return all.iter_mut().for_each(one);
+    }
+    let part = all.len().div_ceil(threads);
+    std::thread::scope(|s| {
+        for part in all.chunks_mut(part) {
+            s.spawn(|| part.iter_mut().for_each(&one));
+        }
+    });
+}
+
+/// Results that wait for an earlier one, for each thread: one that takes long must not fill the memory.
+const AHEAD: usize = 64;
+
+/// Makes something of each by several threads, and hands the results over in order.
+///
+/// # Errors
+/// The first that `done` gives; what is not begun then is left.
+fn in_order<T: Send>(
+    wanted: &[usize],
+    threads: usize,
+    make: impl Fn(usize) -> T + Sync,
+    mut done: impl FnMut(usize, T) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let threads = threads.min(wanted.len());
+    if threads < 2 {
+        return wanted.iter().try_for_each(|at| done(*at, make(*at)));
+    }
+    let make = &make;
+    std::thread::scope(|s| {
+        // Each thread makes every so many-th, and goes no further ahead than its channel lets it.
+        let results: Vec<Receiver<T>> = (0..threads)
+            .map(|first| {
+                let (send, receive) = sync_channel(AHEAD);
+                s.spawn(move || {
+                    for at in wanted.iter().skip(first).step_by(threads) {
+                        if send.send(make(*at)).is_err() {
+                            return;
+                        }
+                    }
+                });
+                receive
+            })
+            .collect();
+        for (n, at) in wanted.iter().enumerate() {
+            // It ends before its last result only where it panicked, which the scope passes on.
+            let Ok(made) = results[n % threads].recv() else { return Ok(()) };
+            done(*at, made)?;
+        }
+        Ok(())
     })
 }
 
@@ -215,5 +272,49 @@ fn say(run: &Run, d: &Detection, c: &Conversion) {
     }
     for a in &c.assumptions {
         run.talk.say(format!("  taken for granted: {a}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_order() {
+        let wanted: Vec<usize> = (0..500).map(|n| n * 3).collect();
+        for threads in [1, 2, 3, 900] {
+            let mut out = Vec::new();
+            // The even ones take longer.
+            let make = |at: usize| {
+                if at % 2 == 0 {
+                    std::thread::yield_now();
+                }
+                at * 2
+            };
+            let done = in_order(&wanted, threads, make, |at, twice| {
+                out.push((at, twice));
+                Ok(())
+            });
+            assert!(done.is_ok());
+            assert!(out.iter().map(|x| x.0).eq(wanted.iter().copied()));
+            assert!(out.iter().all(|(a, b)| a * 2 == *b));
+        }
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        let wanted: Vec<usize> = (0..10_000).collect();
+        let mut seen = 0;
+        let done = in_order(
+            &wanted,
+            3,
+            |at| at,
+            |at, _| {
+                seen += 1;
+                if at == 5 { Err(Failure::new("enough")) } else { Ok(()) }
+            },
+        );
+        assert!(done.is_err());
+        assert_eq!(seen, 6);
     }
 }
