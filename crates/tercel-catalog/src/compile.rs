@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tercel_ir::{Catalog, Diagnostic, Diagnostics, Rel, Severity};
 use tercel_sigma::Document;
 use tercel_sigma::ast::FilterRule;
+use tercel_verify::Reach;
 
 /// How to compile.
 #[derive(Clone, Debug, Default)]
@@ -43,15 +44,21 @@ impl Detection {
     /// not there has no columns) is no fault of the text: such warnings are left out, and do not refuse
     /// it when strict. `anywhere` is the catalog of no data in particular.
     pub fn compile_for(&mut self, data: &dyn Catalog, anywhere: &dyn Catalog, options: CompileOptions) {
-        self.compile_with(data, anywhere, &options);
+        self.compile_with(data, anywhere, &options, &mut Reach::default());
     }
 
-    fn compile_with(&mut self, data: &dyn Catalog, anywhere: &dyn Catalog, options: &CompileOptions) {
+    fn compile_with(
+        &mut self,
+        data: &dyn Catalog,
+        anywhere: &dyn Catalog,
+        options: &CompileOptions,
+        reach: &mut Reach,
+    ) {
         self.bind(data, options);
         // What reading found does not depend on data.
         let before = self.read.as_ref().map_or(0, Vec::len);
         let warned = self.diagnostics.iter().skip(before).any(|d| d.severity == Severity::Warning);
-        let never = self.rel.as_ref().and_then(tercel_verify::never_fires);
+        let never = self.rel.as_ref().and_then(|r| reach.never_fires(r));
         if warned || never.is_some() {
             let mut general = self.clone();
             general.bind(anywhere, options);
@@ -60,7 +67,7 @@ impl Detection {
                 let known =
                     |d: &Diagnostic| general.diagnostics.iter().any(|g| g.code == d.code && g.span == d.span);
                 self.diagnostics.retain(|d| d.severity != Severity::Warning || known(d));
-                self.never = general.rel.as_ref().and_then(tercel_verify::never_fires);
+                self.never = general.rel.as_ref().and_then(|r| reach.never_fires(r));
             }
         }
         self.settle(options);
@@ -141,9 +148,10 @@ pub fn compile_all(
     let threads = threads.clamp(1, all.len().div_ceil(CHUNK).max(1));
     let chunks = Mutex::new(all.chunks_mut(CHUNK));
     let work = || {
+        let mut reach = Reach::default();
         loop {
             let Some(chunk) = chunks.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
-            chunk.iter_mut().for_each(|d| d.compile_with(data, anywhere, options));
+            chunk.iter_mut().for_each(|d| d.compile_with(data, anywhere, options, &mut reach));
         }
     };
     std::thread::scope(|s| {

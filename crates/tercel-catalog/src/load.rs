@@ -126,18 +126,26 @@ pub(crate) fn unknown_level(name: &str, span: Option<Span>) -> Diagnostic {
 /// A finding for every detection whose id stands elsewhere too. Both run: which one is meant is for
 /// their author to say.
 fn mark_duplicates(detections: &mut [Detection]) {
-    let mut first: HashMap<String, (String, usize)> = HashMap::new();
-    for d in detections {
-        let (line, _) = d.text.place(d.span.start as usize);
-        match first.get(&d.id) {
+    let mut first: HashMap<Arc<str>, usize> = HashMap::new();
+    let line = |d: &Detection| d.text.place(d.span.start as usize).0;
+    for at in 0..detections.len() {
+        let d = &detections[at];
+        match first.get(d.id.as_str()) {
             None => {
-                first.insert(d.id.clone(), (d.path.clone(), line));
+                first.insert(d.id.as_str().into(), at);
             }
-            Some((path, other)) => {
-                let (id, message) = (
-                    &d.id,
-                    format!("the id `{}` is that of two rules: {path}:{other} and {}:{line}", d.id, d.path),
+            Some(other) => {
+                let other = &detections[*other];
+                let message = format!(
+                    "the id `{}` is that of two rules: {}:{} and {}:{}",
+                    d.id,
+                    other.path,
+                    line(other),
+                    d.path,
+                    line(d)
                 );
+                let d = &mut detections[at];
+                let id = &d.id;
                 let mut finding = Diagnostic::warning("duplicate-id", message)
                     .meaning("both run; their hits cannot be told apart by `rule`")
                     .help("give one of them an id of its own");

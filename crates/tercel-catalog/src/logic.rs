@@ -2,6 +2,8 @@
 
 use crate::compile::CompileOptions;
 use crate::detection::{Detection, Syntax};
+use crate::link::Role;
+use std::sync::Arc;
 use tercel_ir::{Rel, Severity};
 use tercel_sigma::Document;
 use tercel_sigma::ast::FilterRule;
@@ -71,6 +73,25 @@ impl Detection {
     pub fn forget(&mut self) {
         self.rel = None;
         self.never = None;
+    }
+
+    /// Lets go of what was only needed to compile it, once it is compiled and runs: its parsed text. It keeps
+    /// its role, its findings and their places; it cannot be compiled, linked or proved again. Of a detection
+    /// that does not run nothing is let go.
+    pub fn forget_source(&mut self) {
+        if self.role() != Role::Rule || self.rel.is_none() {
+            return;
+        }
+        self.syntax = Syntax::None;
+        self.piped = None;
+        self.filters = Vec::new();
+        self.parsed = None;
+        self.read = None;
+        // Without findings there is nothing to point at in the text.
+        if self.diagnostics.is_empty() {
+            self.text = Arc::default();
+            self.span = tercel_ir::Span::default();
+        }
     }
 
     /// The log source of a Sigma rule.

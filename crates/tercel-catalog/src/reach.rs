@@ -18,6 +18,9 @@ pub struct Evidence<'a> {
     present: &'a dyn Fn(&str) -> bool,
     kinds: HashMap<Name, Kinds>,
     views: RefCell<HashMap<*const Rel, View>>,
+    reach: RefCell<tercel_verify::Reach>,
+    /// Tables that views read, by the address of their bodies, which are kept.
+    tables: RefCell<HashMap<*const Rel, (Arc<Rel>, Vec<Name>)>>,
 }
 
 /// A view over this data. Thousands of rules read the same few.
@@ -25,6 +28,8 @@ struct View {
     /// What it is of: kept, so that its address stays its own.
     _body: Arc<Rel>,
     here: Arc<Rel>,
+    /// The columns under which it was last referred to, and what they hold here.
+    shaped: Option<(Schema, Schema)>,
     /// Tables of which it turned out that no event of theirs gets through.
     shut_out: BTreeSet<Name>,
 }
@@ -40,7 +45,13 @@ struct Kinds {
 impl<'a> Evidence<'a> {
     /// `present` says whether a table has events.
     pub fn new(present: &'a dyn Fn(&str) -> bool) -> Evidence<'a> {
-        Evidence { present, kinds: HashMap::new(), views: RefCell::default() }
+        Evidence {
+            present,
+            kinds: HashMap::new(),
+            views: RefCell::default(),
+            reach: RefCell::default(),
+            tables: RefCell::default(),
+        }
     }
 
     /// The column that says of which kind an event of this table is.
@@ -77,6 +88,36 @@ impl<'a> Evidence<'a> {
         }
         self.views.borrow_mut().clear();
         kinds.schemas.borrow_mut().clear();
+    }
+
+    /// Names of the tables that a relation reads, each once.
+    fn tables(&self, rel: &Rel) -> Vec<Name> {
+        let mut out = Vec::new();
+        self.add_tables(rel, &mut out);
+        out
+    }
+
+    fn add_tables(&self, rel: &Rel, out: &mut Vec<Name>) {
+        let add = |name: &Name| {
+            if !out.contains(name) {
+                out.push(name.clone());
+            }
+        };
+        match &rel.kind {
+            RelKind::View { body, .. } => {
+                let address = Arc::as_ptr(body);
+                if let Some((_, known)) = self.tables.borrow().get(&address) {
+                    return known.iter().for_each(add);
+                }
+                let own = body.tables();
+                own.iter().for_each(add);
+                self.tables.borrow_mut().insert(address, (body.clone(), own));
+            }
+            RelKind::Filter { input, predicate } if !asks_relations(predicate) => {
+                self.add_tables(input, out);
+            }
+            _ => rel.tables().iter().for_each(add),
+        }
     }
 
     /// Whether filters on a scan let no kind of event through that was seen.
@@ -124,8 +165,13 @@ impl Detection {
     }
 }
 
+/// Whether an expression reads other relations.
+fn asks_relations(e: &Expr) -> bool {
+    matches!(e.kind, ExprKind::Scalar(_) | ExprKind::InRelation { .. }) || e.parts().any(asks_relations)
+}
+
 fn unable(rel: &Rel, data: &Evidence<'_>) -> Option<String> {
-    let tables = rel.tables();
+    let tables = data.tables(rel);
     let names =
         |there: bool| tables.iter().map(|t| &**t).filter(|t| (data.present)(t) == there).collect::<Vec<_>>();
     let (there, absent) = (names(true), names(false));
@@ -133,9 +179,20 @@ fn unable(rel: &Rel, data: &Evidence<'_>) -> Option<String> {
         return Some(format!("no events of {}", list(&absent)));
     }
     let shut_out = RefCell::default();
-    let d = tercel_verify::never_fires(&on_data(rel, &Here { data, shut_out: &shut_out }))?;
-    if d.code != "no-rows" {
-        return Some(format!("over {}: {}", list(&there), d.message));
+    let here = Here { data, shut_out: &shut_out };
+    if !here.is_fed_nothing(rel) {
+        let d = match &rel.kind {
+            // Of a rule over a view only the view differs with the data.
+            RelKind::Filter { input, predicate }
+                if matches!(input.kind, RelKind::View { .. }) && !asks_relations(predicate) =>
+            {
+                data.reach.borrow_mut().never_passes(&on_data(input, &here), predicate)?
+            }
+            _ => data.reach.borrow_mut().never_fires(&on_data(rel, &here))?,
+        };
+        if d.code != "no-rows" {
+            return Some(format!("over {}: {}", list(&there), d.message));
+        }
     }
     let mut why: Vec<String> = shut_out
         .take()
@@ -183,8 +240,37 @@ impl Here<'_> {
         let here = Arc::new(on_data(body, &Here { data: self.data, shut_out: &shut_out }));
         let shut_out = shut_out.take();
         self.shut_out.borrow_mut().extend(shut_out.iter().cloned());
-        views.borrow_mut().insert(address, View { _body: body.clone(), here: here.clone(), shut_out });
+        views
+            .borrow_mut()
+            .insert(address, View { _body: body.clone(), here: here.clone(), shaped: None, shut_out });
         here
+    }
+
+    /// What columns of a view hold here.
+    fn columns(&self, body: &Arc<Rel>, before: &Schema) -> Schema {
+        let here = self.view(body);
+        let mut views = self.data.views.borrow_mut();
+        let known = views.get_mut(&Arc::as_ptr(body));
+        match known.as_ref().and_then(|v| v.shaped.as_ref()) {
+            Some((b, now)) if b.columns.same(&before.columns) && b.open == before.open => now.clone(),
+            _ => {
+                let now = shaped(before, &here.schema);
+                if let Some(v) = known {
+                    v.shaped = Some((before.clone(), now.clone()));
+                }
+                now
+            }
+        }
+    }
+
+    /// Whether a relation only filters a view that nothing of this data gets through, which most rules do
+    /// on a little data; what it asks need not be looked at then.
+    fn is_fed_nothing(&self, rel: &Rel) -> bool {
+        match &rel.kind {
+            RelKind::Filter { input, .. } => self.is_fed_nothing(input),
+            RelKind::View { body, .. } => is_empty(&self.view(body)),
+            _ => false,
+        }
     }
 
     fn present(&self, table: &str) -> bool {
@@ -233,9 +319,9 @@ fn on_data(rel: &Rel, here: &Here<'_>) -> Rel {
         RelKind::Scan { table } if !here.present(table) => Rel::empty(rel.schema.clone(), span),
         RelKind::Scan { .. } | RelKind::Values { .. } => return rel.clone(),
         RelKind::View { name, body } => {
-            let body = here.view(body);
-            let schema = body.schema.clone();
-            Rel { kind: RelKind::View { name: name.clone(), body }, schema, span }
+            let schema = here.columns(body, &rel.schema);
+            let kind = RelKind::View { name: name.clone(), body: here.view(body) };
+            return Rel { kind, schema, span };
         }
         RelKind::Filter { input, predicate } => again(input).filter(expr(predicate), span),
         RelKind::Extend { input, columns } => again(input).extend(named(columns), span),
@@ -254,16 +340,25 @@ fn on_data(rel: &Rel, here: &Here<'_>) -> Rel {
             copy
         }
     };
-    out.schema = shaped(&rel.schema, &out.schema);
+    // Most operators pass the columns of their input on, which have been given their domains there.
+    let passed_on = matches!(&rel.kind, RelKind::Filter { input, .. }
+        if rel.schema.columns.same(&input.schema.columns) && !matches!(out.kind, RelKind::Values { .. }));
+    if passed_on {
+        out.schema.open &= rel.schema.open;
+    } else {
+        out.schema = shaped(&rel.schema, &out.schema);
+    }
     out
 }
 
 /// Columns of `before` with the domains of `after`. One that no present table has is never filled.
 fn shaped(before: &Schema, after: &Schema) -> Schema {
+    let by_name: HashMap<&str, &Option<Domain>> =
+        after.columns.iter().map(|c| (&*c.name, &c.domain)).rev().collect();
     let columns = before.columns.iter().map(|c| {
         let mut c = c.clone();
-        c.domain = match after.get(&c.name) {
-            Some(a) => a.domain.clone(),
+        c.domain = match by_name.get(&*c.name) {
+            Some(domain) => (*domain).clone(),
             None if after.open => c.domain,
             None => Some(Domain::Never),
         };

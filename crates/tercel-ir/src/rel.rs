@@ -7,6 +7,7 @@ use crate::function::AggregateFunction;
 use crate::span::Span;
 use crate::types::{Domain, Type};
 use crate::value::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A column of a relation.
@@ -422,5 +423,44 @@ impl Rel {
             any |= i.fold_now(ticks);
         }
         any
+    }
+}
+
+/// Asks many relations whether some expression of theirs, also inside other relations, passes a test. Each
+/// body of a view is looked through once: thousands of rules read the same few.
+pub struct Asks<F> {
+    test: F,
+    /// By address; the bodies are kept so that each address stays that of its body.
+    views: HashMap<usize, (Arc<Rel>, bool)>,
+}
+
+impl<F: Fn(&Expr) -> bool> Asks<F> {
+    /// With this test.
+    pub fn new(test: F) -> Asks<F> {
+        Asks { test, views: HashMap::new() }
+    }
+
+    /// Whether an expression of the relation passes.
+    pub fn of(&mut self, rel: &Rel) -> bool {
+        if let RelKind::View { body, .. } = &rel.kind {
+            let address = Arc::as_ptr(body) as usize;
+            if let Some((_, known)) = self.views.get(&address) {
+                return *known;
+            }
+            let found = self.of(body);
+            self.views.insert(address, (body.clone(), found));
+            return found;
+        }
+        rel.expressions().into_iter().any(|e| self.expr(e)) || rel.inputs().into_iter().any(|i| self.of(i))
+    }
+
+    fn expr(&mut self, e: &Expr) -> bool {
+        (self.test)(e)
+            || match &e.kind {
+                crate::ExprKind::Scalar(r) => self.of(r),
+                crate::ExprKind::InRelation { relation, .. } => self.of(relation),
+                _ => false,
+            }
+            || e.parts().any(|p| self.expr(p))
     }
 }

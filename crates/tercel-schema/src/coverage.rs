@@ -2,6 +2,7 @@
 //! wrong, but its silence means nothing; the footer says so.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, RelKind, Value};
 
 /// A view in a plan, with columns that the plan reads and no present table can fill.
@@ -23,33 +24,78 @@ pub fn unfilled(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Vec<Name> {
 
 /// For every view in a plan: the columns that the plan refers to above the view and no present table can fill.
 pub fn view_gaps(rel: &Rel, present: &dyn Fn(&str) -> bool) -> Vec<ViewGap> {
-    let mut out = Vec::new();
-    gaps(rel, &HashSet::new(), present, &mut out);
-    out
+    ViewGaps::new(present).of(rel)
 }
 
-fn gaps(rel: &Rel, used: &HashSet<Name>, present: &dyn Fn(&str) -> bool, out: &mut Vec<ViewGap>) {
-    if let RelKind::View { name, body } = &rel.kind {
-        let columns: Vec<Name> = unfilled(body, present).into_iter().filter(|c| used.contains(c)).collect();
-        match out.iter_mut().find(|g| g.view == *name) {
-            Some(g) => {
-                g.columns.extend(columns.into_iter().filter(|c| !g.columns.contains(c)).collect::<Vec<_>>())
+/// Asks many plans for the [`view_gaps`]. What the tables fill of a view is worked out once: thousands of
+/// rules read the same few.
+pub struct ViewGaps<'p> {
+    present: &'p dyn Fn(&str) -> bool,
+    /// Of views: the columns that stay empty. By the address of their bodies, which are kept.
+    unfilled: HashMap<usize, (Arc<Rel>, Vec<Name>)>,
+}
+
+impl<'p> ViewGaps<'p> {
+    /// With the tables that are present.
+    pub fn new(present: &'p dyn Fn(&str) -> bool) -> ViewGaps<'p> {
+        ViewGaps { present, unfilled: HashMap::new() }
+    }
+
+    /// See [`view_gaps`].
+    pub fn of(&mut self, rel: &Rel) -> Vec<ViewGap> {
+        let mut out = Vec::new();
+        self.gaps(rel, &HashSet::new(), &mut out);
+        out
+    }
+
+    fn gaps(&mut self, rel: &Rel, used: &HashSet<Name>, out: &mut Vec<ViewGap>) {
+        if let RelKind::View { name, body } = &rel.kind {
+            let address = Arc::as_ptr(body) as usize;
+            let made = || (body.clone(), unfilled(body, self.present));
+            let (_, empty) = self.unfilled.entry(address).or_insert_with(made);
+            let columns: Vec<Name> = empty.iter().filter(|c| used.contains(*c)).cloned().collect();
+            match out.iter_mut().find(|g| g.view == *name) {
+                Some(g) => {
+                    let new: Vec<Name> = columns.into_iter().filter(|c| !g.columns.contains(c)).collect();
+                    g.columns.extend(new);
+                }
+                None if columns.is_empty() => {}
+                None => out.push(ViewGap { view: name.clone(), columns }),
             }
-            None if columns.is_empty() => {}
-            None => out.push(ViewGap { view: name.clone(), columns }),
+            return;
         }
-        return;
+        // With nothing missing in the view, what is asked of it need not be known.
+        if let RelKind::Filter { input, .. } = &rel.kind
+            && let RelKind::View { body, .. } = &input.kind
+            && let Some((_, empty)) = self.unfilled.get(&(Arc::as_ptr(body) as usize))
+            && empty.is_empty()
+            && !rel.expressions().into_iter().any(asks_relations)
+        {
+            return;
+        }
+        let mut used = used.clone();
+        for e in rel.expressions() {
+            read(e, &mut used);
+            inner(e, &mut |r| self.gaps(r, &HashSet::new(), out));
+        }
+        for i in rel.inputs() {
+            self.gaps(i, &used, out);
+        }
     }
-    let mut used = used.clone();
-    for e in rel.expressions() {
-        let mut columns = Vec::new();
-        e.columns(&mut columns);
-        used.extend(columns.into_iter().map(|(n, _)| n));
-        inner(e, &mut |r| gaps(r, &HashSet::new(), present, out));
+}
+
+/// Adds the columns that an expression reads.
+fn read(e: &Expr, used: &mut HashSet<Name>) {
+    if let ExprKind::Column(name) = &e.kind
+        && !used.contains(name)
+    {
+        used.insert(name.clone());
     }
-    for i in rel.inputs() {
-        gaps(i, &used, present, out);
-    }
+    e.parts().for_each(|p| read(p, used));
+}
+
+fn asks_relations(e: &Expr) -> bool {
+    matches!(e.kind, ExprKind::Scalar(_) | ExprKind::InRelation { .. }) || e.parts().any(asks_relations)
 }
 
 /// The relations inside an expression.

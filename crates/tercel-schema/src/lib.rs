@@ -11,7 +11,7 @@ mod text;
 mod view;
 
 pub use catalog::{Description, Entry, EntryKind, Omitted, SchemaCatalog};
-pub use coverage::{ViewGap, unfilled, view_gaps};
+pub use coverage::{ViewGap, ViewGaps, unfilled, view_gaps};
 pub use logsource::LogSourceEntry;
 pub use sumo::RECORDS as SUMO_RECORDS;
 pub use table::{Schemas, TableDef, hidden};

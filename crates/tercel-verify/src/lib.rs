@@ -47,7 +47,7 @@ mod theory;
 pub use anything::Anything;
 pub use budget::Budget;
 pub use dead::{DeadKind, DeadReport, DeadSite, Reason, ReasonKind, contradiction, dead_sites};
-pub use lint::{lint, never_fires};
+pub use lint::{Reach, lint, never_fires};
 pub use outcome::{Outcomes, outcomes};
 pub use overlap::{Pair, inclusions, overlaps};
 pub use questions::{

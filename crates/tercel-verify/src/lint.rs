@@ -2,6 +2,8 @@
 
 use crate::facts::Facts;
 use crate::outcome::{Computed, judge};
+use std::collections::HashMap;
+use std::sync::Arc;
 use tercel_ir::rel::domain_of;
 use tercel_ir::{Diagnostic, Diagnostics, Domain, Expr, ExprKind, Name, Rel, RelKind, Schema, Type, Value};
 
@@ -15,9 +17,46 @@ pub fn lint(rel: &Rel) -> Vec<Diagnostic> {
 
 /// Why the relation can have no row, whatever the data; `None` when it may have some.
 pub fn never_fires(rel: &Rel) -> Option<Diagnostic> {
-    let mut pass = Pass::default();
-    pass.walk(rel, false).dead
+    Reach::default().never_fires(rel)
 }
+
+/// Asks many relations whether they can have rows. What is known of a view is worked out once: thousands
+/// of rules read the same few.
+#[derive(Default)]
+pub struct Reach {
+    views: Views,
+}
+
+impl Reach {
+    /// See [`never_fires`].
+    pub fn never_fires(&mut self, rel: &Rel) -> Option<Diagnostic> {
+        self.pass(|pass| match &rel.kind {
+            // What the last condition lets through nobody asks.
+            RelKind::Filter { input, predicate } => pass.passes_nothing(input, predicate),
+            _ => pass.walk(rel, false).dead,
+        })
+    }
+
+    /// Why no row of a relation can pass a condition; `None` when one may.
+    pub fn never_passes(&mut self, input: &Rel, predicate: &Expr) -> Option<Diagnostic> {
+        self.pass(|pass| pass.passes_nothing(input, predicate))
+    }
+
+    fn pass(&mut self, ask: impl FnOnce(&mut Pass) -> Option<Diagnostic>) -> Option<Diagnostic> {
+        let views = Some(std::mem::take(&mut self.views));
+        let mut pass = Pass { quiet: true, views, ..Pass::default() };
+        let dead = ask(&mut pass);
+        self.views = pass.views.unwrap_or_default();
+        dead
+    }
+}
+
+/// What is known of the rows of views, by the address of their bodies, which are kept so that each address
+/// stays that of its body.
+type Views = HashMap<usize, (Arc<Rel>, State)>;
+
+/// More views than this come from no set of rules that share them.
+const MAX_VIEWS: usize = 4096;
 
 /// What is known about the rows of a relation.
 #[derive(Clone, Default)]
@@ -31,6 +70,9 @@ struct State {
 #[derive(Default)]
 struct Pass {
     found: Diagnostics,
+    /// Only whether there can be rows is asked.
+    quiet: bool,
+    views: Option<Views>,
 }
 
 impl Pass {
@@ -43,7 +85,17 @@ impl Pass {
                     .then(|| Diagnostic::note("no-rows", "there are no rows to search here")),
                 ..State::default()
             },
-            RelKind::View { body, .. } => self.walk(body, true),
+            RelKind::View { body, .. } => {
+                let address = Arc::as_ptr(body) as usize;
+                if let Some((_, known)) = self.views.as_ref().and_then(|v| v.get(&address)) {
+                    return known.clone();
+                }
+                let s = self.walk(body, true);
+                if let Some(views) = self.views.as_mut().filter(|v| v.len() < MAX_VIEWS) {
+                    views.insert(address, (body.clone(), s.clone()));
+                }
+                s
+            }
             RelKind::Filter { input, predicate } => {
                 let mut s = self.walk(input, in_view);
                 let known = s.dead.is_some();
@@ -142,6 +194,14 @@ impl Pass {
         }
     }
 
+    fn passes_nothing(&mut self, input: &Rel, predicate: &Expr) -> Option<Diagnostic> {
+        let s = self.walk(input, false);
+        match s.dead {
+            Some(why) => Some(why),
+            None => self.refuted(predicate, &input.schema, &s),
+        }
+    }
+
     /// Why a filter with this predicate passes no row.
     fn refuted(&self, e: &Expr, schema: &Schema, s: &State) -> Option<Diagnostic> {
         if !judge(e, schema, &s.computed, &s.facts).never_true() {
@@ -166,7 +226,7 @@ impl Pass {
     /// Parts of an expression that cannot do anything. `required` = the whole must be true for a row to
     /// pass; then a part that is never true is reported by [`Pass::refuted`] for the whole.
     fn check(&mut self, e: &Expr, schema: &Schema, s: &State, in_view: bool, required: bool) {
-        if in_view {
+        if in_view || self.quiet {
             return;
         }
         match &e.kind {

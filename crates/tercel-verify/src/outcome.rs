@@ -104,31 +104,52 @@ pub(crate) fn judge(e: &Expr, schema: &Schema, computed: &Computed, facts: &Fact
             all
         }
         ExprKind::Call(..) => {
-            let mut columns = Vec::new();
-            e.columns(&mut columns);
-            columns.sort();
-            columns.dedup_by(|a, b| a.0 == b.0);
-            match &columns[..] {
+            let mut columns = Columns::None;
+            read_columns(e, &mut columns);
+            match columns {
+                Columns::One(name) if !bounded(name, schema, computed) => Outcomes::ANY,
                 _ if has_relation(e) => Outcomes::ANY,
-                [] if calls_surroundings(e) => Outcomes::ANY,
-                [] => Outcomes::only(e.eval(&|_| Value::Null, &Context::default()).as_bool()),
-                [(name, _)] => one_column(e, name, schema, computed, facts),
-                _ => Outcomes::ANY,
+                Columns::None if calls_surroundings(e) => Outcomes::ANY,
+                Columns::None => Outcomes::only(e.eval(&|_| Value::Null, &Context::default()).as_bool()),
+                Columns::One(name) => one_column(e, name, schema, computed, facts),
+                Columns::Many => Outcomes::ANY,
             }
         }
         _ => Outcomes::ANY,
     }
 }
 
+/// How many columns an expression reads.
+enum Columns<'e> {
+    None,
+    One(&'e Name),
+    Many,
+}
+
+fn read_columns<'e>(e: &'e Expr, out: &mut Columns<'e>) {
+    if let ExprKind::Column(n) = &e.kind {
+        *out = match out {
+            Columns::None => Columns::One(n),
+            Columns::One(m) if *m == n => return,
+            _ => Columns::Many,
+        };
+    }
+    e.parts().for_each(|p| read_columns(p, out));
+}
+
+/// Whether anything is known of a column beyond its type; of most nothing is.
+fn bounded(name: &Name, schema: &Schema, computed: &Computed) -> bool {
+    schema.get(name).is_some_and(|c| c.domain.is_some() || computed.contains_key(name))
+}
+
 fn has_relation(e: &Expr) -> bool {
-    matches!(e.kind, ExprKind::Scalar(_) | ExprKind::InRelation { .. })
-        || e.children().into_iter().any(has_relation)
+    matches!(e.kind, ExprKind::Scalar(_) | ExprKind::InRelation { .. }) || e.parts().any(has_relation)
 }
 
 /// The value depends on more than the arguments: time of the run, a database.
 fn calls_surroundings(e: &Expr) -> bool {
     matches!(&e.kind, ExprKind::Call(f, _) if matches!(f.name, "now" | "geo_info_from_ip_address"))
-        || e.children().into_iter().any(calls_surroundings)
+        || e.parts().any(calls_surroundings)
 }
 
 fn one_column(e: &Expr, name: &Name, schema: &Schema, computed: &Computed, facts: &Facts) -> Outcomes {
@@ -190,7 +211,7 @@ fn literals(e: &Expr, f: &mut impl FnMut(&Value)) {
     if let ExprKind::Literal(v) = &e.kind {
         f(v);
     }
-    e.children().into_iter().for_each(|c| literals(c, f));
+    e.parts().for_each(|c| literals(c, f));
 }
 
 /// A text test on the bare column that only text with a path separator can pass.

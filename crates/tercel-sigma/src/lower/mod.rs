@@ -121,8 +121,11 @@ struct Lowering<'o> {
     sink: Sink,
     /// Whether an error has been reported.
     failed: bool,
-    /// What has been lowered, with its number of nodes: a search may be named many times.
+    /// What has been lowered, with its number of nodes: a search may be named many times. One that is named
+    /// once is not kept.
     searches: HashMap<String, (Expr, usize)>,
+    /// Whether any search of the conditions at hand may be named more than once.
+    repeated: bool,
     /// Fields that something has been said about: once a rule is enough.
     reported: HashSet<String>,
     /// Nodes of the whole predicate so far.
@@ -156,6 +159,7 @@ impl<'o> Lowering<'o> {
                 sink,
                 failed: false,
                 searches: HashMap::new(),
+                repeated: true,
                 reported: HashSet::new(),
                 nodes: 0,
             }),
@@ -221,7 +225,8 @@ impl Lowering<'_> {
     }
 
     fn detection(&mut self, d: &Detection) -> Option<Expr> {
-        let mut any = Vec::new();
+        self.repeated = repeats(d);
+        let mut any = Vec::with_capacity(d.conditions.len());
         for c in &d.conditions {
             any.push(self.condition(d, c));
         }
@@ -320,7 +325,7 @@ impl Lowering<'_> {
     }
 
     fn search(&mut self, d: &Detection, name: &str, span: Span) -> Expr {
-        if let Some((e, nodes)) = self.searches.get(name).cloned() {
+        if let Some((e, nodes)) = self.searches.get(name).filter(|_| self.repeated).cloned() {
             return if self.take(nodes, span) { e } else { Expr::boolean(false, span) };
         }
         let Some(search) = d.search(name) else {
@@ -339,7 +344,9 @@ impl Lowering<'_> {
         if !self.take(nodes, span) {
             return Expr::boolean(false, span);
         }
-        self.searches.insert(name.to_string(), (e.clone(), nodes));
+        if self.repeated {
+            self.searches.insert(name.to_string(), (e.clone(), nodes));
+        }
         e
     }
 
@@ -361,5 +368,23 @@ impl Lowering<'_> {
 
 /// Nodes of an expression.
 fn count(e: &Expr) -> usize {
-    1 + e.children().into_iter().map(count).sum::<usize>()
+    1 + e.parts().map(count).sum::<usize>()
+}
+
+/// Whether the conditions name some search more than once.
+fn repeats(d: &Detection) -> bool {
+    fn walk<'d>(d: &'d Detection, e: &'d Expression, seen: &mut HashSet<&'d str>) -> bool {
+        match e {
+            Expression::Search(name) => !seen.insert(name),
+            Expression::Of(_, target) => {
+                let names = d.searches.iter().map(|s| s.name.node.as_str());
+                names.filter(|n| target.node.matches(n)).any(|n| !seen.insert(n))
+            }
+            Expression::Not(inner) => walk(d, &inner.node, seen),
+            Expression::And(items) | Expression::Or(items) => items.iter().any(|i| walk(d, &i.node, seen)),
+            Expression::Prose(_) => false,
+        }
+    }
+    let mut seen = HashSet::new();
+    d.conditions.iter().any(|c| walk(d, &c.expr.node, &mut seen))
 }

@@ -31,8 +31,9 @@ pub(crate) fn translate(pattern: &str, i: bool, m: bool, s: bool) -> Result<Stri
 /// Whether an expression is valid and surely far below the size limit. Compiling it only to know would
 /// take most of the time that the rule takes.
 fn small(pattern: &str) -> bool {
-    /// States that are far below the limit, whatever each of them costs.
-    const SMALL: usize = 50_000;
+    /// States that are below the limit of 10 MiB at 40 bytes each, the most that one takes: 32 for itself
+    /// and 8 for a transition.
+    const SMALL: usize = 260_000;
     regex_syntax::parse(pattern).is_ok_and(|hir| states(&hir) <= SMALL)
 }
 
@@ -65,14 +66,20 @@ pub(super) fn accepts_empty(pattern: &str) -> bool {
 
 /// An upper bound for the states of the automaton. The parser bounds the depth of the tree.
 fn states(hir: &regex_syntax::hir::Hir) -> usize {
-    use regex_syntax::hir::{Class, HirKind};
+    use regex_syntax::hir::{Class, ClassUnicodeRange, HirKind};
+    use regex_syntax::utf8::Utf8Sequences;
     match hir.kind() {
         HirKind::Empty => 1,
         HirKind::Look(_) => 2,
         HirKind::Literal(l) => l.0.len(),
         HirKind::Class(Class::Bytes(c)) => 1 + c.ranges().len(),
-        // A range of characters comes to a handful of sequences of up to four bytes.
-        HirKind::Class(Class::Unicode(c)) => c.ranges().len().saturating_mul(16).saturating_add(1),
+        // Sequences of bytes share states, in either direction; at most each byte has one of its own.
+        HirKind::Class(Class::Unicode(c)) => {
+            let sequences = |r: &ClassUnicodeRange| -> usize {
+                Utf8Sequences::new(r.start(), r.end()).map(|s| s.len()).sum()
+            };
+            c.ranges().iter().map(sequences).fold(1, usize::saturating_add)
+        }
         HirKind::Capture(c) => states(&c.sub).saturating_add(2),
         HirKind::Concat(list) | HirKind::Alternation(list) => {
             list.iter().fold(list.len(), |n, h| n.saturating_add(states(h)))
@@ -277,6 +284,8 @@ mod tests {
         for (pattern, is_small) in [
             ("abc", true),
             (r"(?i)\\x\d{1,20}[a-z]+\.exe$", true),
+            (r"-k\s\w{1,64}(?:\s?(?:-p|-s))?", true),
+            (r"(?i)\w{60}[^\x00-\x7f]{40}\W{9}", true),
             (r"\w{1000}", false),
             (r"(a{300}){300}", false),
             (r"(a", false),

@@ -134,6 +134,13 @@ impl Source<'_> {
     }
 }
 
+/// A text without the room that the scanner left at its end: trees of thousands of rules are kept.
+fn exact(text: Cow<'_, str>) -> String {
+    let mut text = text.into_owned();
+    text.shrink_to_fit();
+    text
+}
+
 enum Pending {
     /// The next node is a key.
     Key,
@@ -235,8 +242,8 @@ impl<'t> Reader<'t, '_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let kind = match tag {
-                    None if plain => no_text(&text).unwrap_or_else(|| Kind::Str(Cow::into_owned(text))),
-                    None => Kind::Str(Cow::into_owned(text)),
+                    None if plain => no_text(&text).unwrap_or_else(|| Kind::Str(exact(text))),
+                    None => Kind::Str(exact(text)),
                     Some(tag) => self.tagged(&text, &tag, span),
                 };
                 self.complete(Node { kind, span }, anchor, plain)

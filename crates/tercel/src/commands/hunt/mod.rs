@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tercel_catalog::{Detection, Evidence, Level, Role};
 use tercel_engine::{HuntStats, Now, Options, Provenance};
-use tercel_ir::{Expr, ExprKind, Rel, Severity};
+use tercel_ir::rel::Asks;
+use tercel_ir::{Expr, ExprKind, Severity};
 use tercel_rules::correlate::Refused;
 use tercel_schema::Schemas;
 
@@ -64,6 +65,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     let all = &mut rules.loaded.detections;
     tercel_catalog::compile_all(all, &catalog, &anywhere, &compile, options.threads);
     tell(&run, &rules);
+    rules.loaded.detections.iter_mut().for_each(Detection::forget_source);
     let detections = &rules.loaded.detections;
     let (mut correlations, refused) = Correlations::new(detections);
     let jobs = jobs(detections, &correlations);
@@ -103,7 +105,7 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     footer.rules = Some(report);
     footer.write(&run.talk, args.explain_skips);
 
-    Ok(if interrupt::stopped() {
+    let outcome = if interrupt::stopped() {
         Outcome::Interrupted
     } else if ran == 0 && below == 0 || strict && skipped || failed || data.incomplete() {
         Outcome::Incomplete
@@ -111,7 +113,11 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
         Outcome::Gate
     } else {
         rules.outcome()
-    })
+    };
+    // The process ends here. Giving back what thousands of rules are made of, piece by piece, would take
+    // as long as reading some of them.
+    std::mem::forget((rules, catalog, anywhere));
+    Ok(outcome)
 }
 
 /// `-r` takes several values, so that a shell may expand a pattern; when no DATA stands before it, the
@@ -167,6 +173,7 @@ fn report(
     }
     let errors: HashMap<usize, String> =
         stats.plans.iter().filter_map(|p| Some((p.id, p.error.as_ref()?.to_string()))).collect();
+    let mut view_gaps = tercel_schema::ViewGaps::new(&present);
     // Rules by view and the columns of it that stay empty.
     let mut gaps: Vec<((String, String), Vec<&str>)> = Vec::new();
     for (i, d) in detections.iter().enumerate() {
@@ -206,7 +213,7 @@ fn report(
             r.unable.push(remark(why));
             continue;
         }
-        for gap in tercel_schema::view_gaps(rel, &present) {
+        for gap in view_gaps.of(rel) {
             let columns: Vec<&str> = gap.columns.iter().map(|c| &**c).collect();
             let key = (gap.view.to_string(), columns.join(", "));
             match gaps.iter_mut().find(|(k, _)| *k == key) {
@@ -235,10 +242,10 @@ fn notes(args: &Hunt, detections: &[Detection], below: usize, level: Level) -> V
         notes.push(format!("{} below level {level} left out", super::count(below, "rule")));
     }
     if args.world.geoip.is_none() {
-        let n = detections
-            .iter()
-            .filter(|d| d.rel.as_ref().is_some_and(|r| calls(r, "geo_info_from_ip_address")))
-            .count();
+        let called =
+            |e: &Expr| matches!(&e.kind, ExprKind::Call(f, _) if f.name == "geo_info_from_ip_address");
+        let mut asks = Asks::new(called);
+        let n = detections.iter().filter(|d| d.rel.as_ref().is_some_and(|r| asks.of(r))).count();
         if n > 0 {
             notes.push(format!(
                 "{} of the rules ask where an address is; without --geoip FILE.mmdb that is null",
@@ -254,19 +261,4 @@ fn notes(args: &Hunt, detections: &[Detection], below: usize, level: Level) -> V
         notes.push(format!("{} ran with warnings; `tercel lint` shows them", super::count(warned, "rule")));
     }
     notes
-}
-
-/// Whether a relation calls a function of the registry.
-fn calls(rel: &Rel, function: &str) -> bool {
-    fn expr(e: &Expr, function: &str) -> bool {
-        let here = match &e.kind {
-            ExprKind::Call(f, _) => f.name == function,
-            ExprKind::Scalar(r) => calls(r, function),
-            ExprKind::InRelation { relation, .. } => calls(relation, function),
-            _ => false,
-        };
-        here || e.children().into_iter().any(|c| expr(c, function))
-    }
-    rel.expressions().into_iter().any(|e| expr(e, function))
-        || rel.inputs().into_iter().any(|i| calls(i, function))
 }

@@ -7,18 +7,21 @@ use super::program;
 use crate::data::Data;
 use crate::failure::Failure;
 use crate::{interrupt, omitted};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use tercel_catalog::{Detection, Evidence, Language};
-use tercel_engine::{DataSource, HuntPlan, HuntStats, Now, Options, Provenance, uses_now};
-use tercel_ir::{Name, Rel, Value};
+use tercel_engine::{DataSource, HuntPlan, HuntStats, Now, Options, Provenance};
+use tercel_ir::rel::Asks;
+use tercel_ir::{ExprKind, Name, Rel, Value};
 use tercel_rules::{Limits, RuleSet, Want};
 use tercel_schema::SchemaCatalog;
 
 /// What is to be computed for one detection.
-pub struct Job {
+pub struct Job<'a> {
     rule: usize,
-    rel: Rel,
+    /// The detection's own, unless it is asked for something else.
+    rel: Cow<'a, Rel>,
     want: Want,
 }
 
@@ -26,15 +29,15 @@ pub struct Job {
 pub type Kinds = HashMap<Name, Vec<Value>>;
 
 /// One job for each detection that compiled. Correlated rules are asked for the fields that matter.
-pub fn jobs(detections: &[Detection], correlations: &Correlations) -> Vec<Job> {
-    let job = |(rule, d): (usize, &Detection)| {
+pub fn jobs<'a>(detections: &'a [Detection], correlations: &Correlations) -> Vec<Job<'a>> {
+    let job = |(rule, d): (usize, &'a Detection)| {
         let rel = d.rel.as_ref()?;
         let sigma = d.language == Language::Sigma;
         Some(if correlations.takes(rule) {
             let text = sigma && d.reported;
-            Job { rule, rel: correlations.asked(rule, rel), want: Want { text, row: true } }
+            Job { rule, rel: Cow::Owned(correlations.asked(rule, rel)), want: Want { text, row: true } }
         } else {
-            Job { rule, rel: rel.clone(), want: if sigma { Want::EVENT } else { Want::ROW } }
+            Job { rule, rel: Cow::Borrowed(rel), want: if sigma { Want::EVENT } else { Want::ROW } }
         })
     };
     detections.iter().enumerate().filter_map(job).collect()
@@ -50,20 +53,27 @@ pub struct Pass<'a, 'h> {
 
 impl Pass<'_, '_> {
     /// Runs what needs no plans. Gives back the rest.
-    pub fn program(&mut self, mut jobs: Vec<Job>, options: &mut Options, kinds: &mut Kinds) -> Vec<Job> {
+    pub fn program<'j>(
+        &mut self,
+        mut jobs: Vec<Job<'j>>,
+        options: &mut Options,
+        kinds: &mut Kinds,
+    ) -> Vec<Job<'j>> {
         // The engine must mean the same moment.
-        if jobs.iter().any(|j| uses_now(&j.rel)) {
+        let mut asks = Asks::new(|e| matches!(&e.kind, ExprKind::Call(f, _) if f.name == "now"));
+        let asking: Vec<usize> = (0..jobs.len()).filter(|i| asks.of(&jobs[*i].rel)).collect();
+        if !asking.is_empty() {
             let now = match options.now {
                 Now::At(ticks) => ticks,
                 Now::Newest => self.data.newest_time().unwrap_or(0),
             };
             options.now = Now::At(now);
-            for j in jobs.iter_mut().filter(|j| uses_now(&j.rel)) {
-                j.rel.fold_now(now);
+            for i in asking {
+                jobs[i].rel.to_mut().fold_now(now);
             }
         }
         let rules: Vec<(usize, &Rel, Want)> =
-            jobs.iter().enumerate().map(|(i, j)| (i, &j.rel, j.want)).collect();
+            jobs.iter().enumerate().map(|(i, j)| (i, &*j.rel, j.want)).collect();
         let (set, not_here) = RuleSet::compile(&rules, &options.context, Limits::default());
         if not_here.len() < jobs.len() {
             let mut unit = 0;
@@ -118,7 +128,7 @@ impl Pass<'_, '_> {
     /// leave out, is asked with them.
     pub fn plans(
         &mut self,
-        rest: Vec<Job>,
+        rest: Vec<Job<'_>>,
         options: &Options,
         catalog: &SchemaCatalog,
         kinds: &mut Kinds,
@@ -129,7 +139,7 @@ impl Pass<'_, '_> {
         }
         let mut plans: Vec<HuntPlan> =
             rest.iter().enumerate().map(|(id, j)| HuntPlan { id, rel: bare(j) }).collect();
-        let read: Vec<&Rel> = rest.iter().map(|j| &j.rel).collect();
+        let read: Vec<&Rel> = rest.iter().map(|j| &*j.rel).collect();
         let mut questions = Evidence::questions(&read);
         questions.retain(|(table, _)| !kinds.contains_key(table));
         let omitted = omitted::questions(catalog, read.into_iter());
@@ -159,14 +169,14 @@ impl Pass<'_, '_> {
 }
 
 /// A rule that is asked for events, not for columns: without any, the plan carries only where they are.
-fn bare(job: &Job) -> Rel {
+fn bare(job: &Job<'_>) -> Rel {
     if !job.want.row {
-        let bare = job.rel.clone().project(Vec::new(), job.rel.span);
+        let bare = Rel::clone(&job.rel).project(Vec::new(), job.rel.span);
         if tercel_engine::with_provenance(&bare).is_some() {
             return bare;
         }
     }
-    job.rel.clone()
+    Rel::clone(&job.rel)
 }
 
 /// A row as an object, keys in column order.
