@@ -77,11 +77,13 @@ pub struct Options {
     pub source_category: String,
     /// Whose SQL.
     pub dialect: Dialect,
+    /// Of ASIM: the tables whose rows are meant; none for all.
+    pub sources: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { source_category: "windows/sysmon".into(), dialect: Dialect::default() }
+        Options { source_category: "windows/sysmon".into(), dialect: Dialect::default(), sources: Vec::new() }
     }
 }
 

@@ -6,6 +6,7 @@ mod kql;
 mod shape;
 mod shown;
 mod sigma;
+mod sources;
 mod sql;
 mod sumo;
 

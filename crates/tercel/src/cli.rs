@@ -320,6 +320,9 @@ pub struct Convert {
     /// Language of the rules, whatever their suffix: sigma, kql, sumo
     #[arg(long, value_name = "LANG", value_parser = ["sigma", "kql", "sumo"])]
     pub lang: Option<String>,
+    /// Of ASIM: only rows of this table (Sysmon, SecurityEvent, …), of which the result is then proved
+    #[arg(long = "source", value_name = "TABLE")]
+    pub sources: Vec<String>,
     /// Exit with 1 unless every conversion is proved exact
     #[arg(long)]
     pub exact: bool,
@@ -344,6 +347,9 @@ pub struct Verify {
     /// The other
     #[arg(value_name = "B", value_hint = ValueHint::AnyPath)]
     pub b: String,
+    /// Compare only what they find in this table
+    #[arg(long = "source", value_name = "TABLE")]
+    pub sources: Vec<String>,
     /// Where rules are looked for by id [default: the built-in pack]
     #[arg(short = 'r', long, value_name = "RULES", num_args = 1.., value_hint = ValueHint::AnyPath)]
     pub rules: Vec<String>,

@@ -1,8 +1,8 @@
 //! KQL.
 
-use super::event;
 use super::shape::{at, conjuncts, gathered, sayable, without_null_texts};
 use super::{Made, Refused};
+use super::{event, sources};
 use crate::asks::{Options, Vocabulary};
 use crate::bridge::{self, Plain};
 use crate::cause::cause;
@@ -17,10 +17,17 @@ pub(super) fn make(
     hub: &Hub,
     vocabulary: Vocabulary,
     catalog: &SchemaCatalog,
-    _: &Options,
+    options: &Options,
 ) -> Result<Made, Refused> {
-    let (flat, to) = base(hub, vocabulary, catalog)?;
-    finish(hub, flat, None, to, vocabulary, catalog)
+    let (mut flat, to) = base(hub, vocabulary, catalog)?;
+    if vocabulary != Vocabulary::Asim || options.sources.is_empty() {
+        return finish(hub, flat, None, to, vocabulary, catalog);
+    }
+    sources::only(&mut flat, hub, &options.sources, catalog)?;
+    let made = finish(hub, flat, None, to, vocabulary, catalog)?;
+    // The comparison is of the tables' own rows, and takes nothing for granted.
+    let pair = sources::pair(&made.text, hub, &options.sources, catalog);
+    Ok(Made { pair, taken: Vec::new(), assumptions: Vec::new(), paths: Default::default(), ..made })
 }
 
 /// The table of a vocabulary for a log source, its fields in the table's columns, and what to call it.

@@ -25,6 +25,10 @@ pub fn run(run: Run, mut args: Convert) -> Result<Outcome, Failure> {
     let catalog = world::catalog(&args.world, Schemas::builtin(), Vec::new())?;
     let options = world::compile_options(&args.world)?;
     let mut choices = Options { dialect, ..Options::default() };
+    choices.sources.clone_from(&args.sources);
+    if !choices.sources.is_empty() && to.vocabulary != Vocabulary::Asim {
+        return Err(Failure::new("--source is one of --schema asim: other schemas are of one source each"));
+    }
     if let Some(c) = &args.world.source_category {
         choices.source_category.clone_from(c);
     }

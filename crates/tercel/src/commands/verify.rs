@@ -8,8 +8,9 @@ use crate::world;
 use serde_json::{Map, Value as Json, json};
 use std::io::Write;
 use std::time::Duration;
+use tercel_ir::Rel;
 use tercel_schema::Schemas;
-use tercel_verify::{Budget, Comparison, Relation, Witness, compare};
+use tercel_verify::{Budget, Comparison, Formula, Relation, Witness, compare, compare_formulas};
 
 pub fn run(run: Run, mut args: Verify) -> Result<Outcome, Failure> {
     run.config.world(&mut args.world);
@@ -29,7 +30,8 @@ pub fn run(run: Run, mut args: Verify) -> Result<Outcome, Failure> {
     };
     let (a, b) = (rule(&args.a)?, rule(&args.b)?);
     let found = match (&a.rel, &b.rel) {
-        (Some(x), Some(y)) => compare(x, y, &budget(args.budget)),
+        (Some(x), Some(y)) if args.sources.is_empty() => compare(x, y, &budget(args.budget)),
+        (Some(x), Some(y)) => of_sources(x, y, &args.sources, &budget(args.budget))?,
         _ => return Err(Failure::new("there is nothing to compare")),
     };
     let mut out = target.open()?;
@@ -50,6 +52,20 @@ pub fn run(run: Run, mut args: Verify) -> Result<Outcome, Failure> {
         Relation::Unknown => Outcome::Incomplete,
         _ => Outcome::Gate,
     })
+}
+
+/// What both find in these tables.
+fn of_sources(a: &Rel, b: &Rel, sources: &[String], budget: &Budget) -> Result<Comparison, Failure> {
+    let of = |rel: &Rel| {
+        let mut all = Formula::of(rel).map_err(|u| Failure::new(u.reason))?;
+        all.retain(|f| sources.iter().any(|s| **s == *f.table));
+        Ok::<_, Failure>(all)
+    };
+    let (x, y) = (of(a)?, of(b)?);
+    if let Some(s) = sources.iter().find(|s| !x.iter().chain(&y).any(|f| ***s == *f.table)) {
+        return Err(Failure::new(format!("neither looks at `{s}`")));
+    }
+    Ok(compare_formulas(&x, &y, budget))
 }
 
 /// So many seconds; anything odd is as little as there is.
