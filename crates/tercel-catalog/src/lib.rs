@@ -25,7 +25,7 @@ pub use compile::{CompileOptions, compile_all};
 pub use detection::{Detection, Level, Metadata, Skipped};
 pub use language::Language;
 pub use link::{Role, link, link_with, retain, settle_references};
-pub use lint::{Finding, LintOptions, lint, syntax_findings};
+pub use lint::{Finding, LintOptions, lint, lint_all, syntax_findings};
 pub use load::{LoadOptions, Loaded, load};
 pub use logic::Source;
 pub use pairs::{Ask, Compared, compare_all, pair_findings};

@@ -54,6 +54,53 @@ pub fn lint(detection: &mut Detection, catalog: &dyn Catalog, options: &LintOpti
     finish(detection, found, options)
 }
 
+/// [`lint`] of many detections, one after the other, with the index of each; then of those that relate to
+/// each other, if `pairs` is asked. Of the detections only what is shown with a finding stays.
+pub fn lint_all(
+    all: &mut [Detection],
+    catalog: &dyn Catalog,
+    options: &LintOptions,
+    pairs: bool,
+) -> Vec<(usize, Finding)> {
+    /// Rules between which what a thread remembers for its proofs is let go.
+    const CHUNK: usize = 512;
+    let one = |(i, d): (usize, &mut Detection)| {
+        let found = lint(d, catalog, options);
+        d.forget();
+        d.forget_words();
+        found.into_iter().map(move |f| (i, f)).collect::<Vec<_>>()
+    };
+    let mut out = Vec::new();
+    for (n, chunk) in all.chunks_mut(CHUNK).enumerate() {
+        let work = |chunk: &mut [Detection]| -> Vec<(usize, Finding)> {
+            chunk.iter_mut().enumerate().flat_map(|(i, d)| one((n * CHUNK + i, d))).collect()
+        };
+        out.extend(apart(|| work(&mut *chunk)));
+    }
+    if pairs && all.len() > 1 {
+        out.extend(apart(|| crate::pairs::pair_findings(&mut *all, catalog, options)));
+        // Those of one rule together, by place.
+        out.sort_by_key(|(i, f)| (*i, f.line, f.column));
+    }
+    out
+}
+
+/// Does something in a thread of its own, so that what the thread remembers (compiled expressions, mostly)
+/// ends with it; here, if there can be no more threads.
+fn apart<T: Send>(mut work: impl FnMut() -> T + Send) -> T {
+    /// As much as the first thread of a process has.
+    const STACK: usize = 8 << 20;
+    let done = std::thread::scope(|s| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(s, &mut work);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(done)) => Some(done),
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        }
+    });
+    done.unwrap_or_else(work)
+}
+
 /// A Sigma rule's text says nothing about what defines its log source here, so values that contradict only
 /// that are not the author's mistake: they are said once, as a note.
 fn by_log_source(detection: &Detection, found: Vec<Diagnostic>) -> Vec<Diagnostic> {

@@ -62,13 +62,15 @@ fn parsed(texts: Vec<Source>) -> Vec<Detection> {
         parts.push(std::mem::replace(&mut rest, tail));
     }
     let last = rest;
+    let files = parts.iter().map(Vec::len).sum::<usize>() + last.len();
     std::thread::scope(|s| {
         let started: Vec<_> = parts
             .into_iter()
             .map(|p| s.spawn(|| p.into_iter().flat_map(detections).collect::<Vec<_>>()))
             .collect();
         let last: Vec<Detection> = last.into_iter().flat_map(detections).collect();
-        let mut out = Vec::new();
+        // Of nearly all files each is one rule.
+        let mut out = Vec::with_capacity(files);
         for handle in started {
             match handle.join() {
                 Ok(part) => out.extend(part),

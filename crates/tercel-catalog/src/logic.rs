@@ -1,7 +1,7 @@
 //! What a detection asks of an event, apart from where its events are kept.
 
 use crate::compile::CompileOptions;
-use crate::detection::{Detection, Syntax};
+use crate::detection::{Detection, Metadata, Syntax};
 use crate::link::Role;
 use std::sync::Arc;
 use tercel_ir::{Rel, Severity};
@@ -73,6 +73,20 @@ impl Detection {
     pub fn forget(&mut self) {
         self.rel = None;
         self.never = None;
+    }
+
+    /// Lets go of what is only there for people: its metadata apart from title and identifier. What it means
+    /// stays.
+    pub fn forget_words(&mut self) {
+        self.metadata = Metadata::default();
+        let document = match &mut self.syntax {
+            Syntax::Sigma(d) => Some(d),
+            _ => None,
+        };
+        // A document that others hold too, as filters are, is theirs as well.
+        for d in document.into_iter().chain(&mut self.piped).filter_map(Arc::get_mut) {
+            d.forget_words();
+        }
     }
 
     /// Lets go of what was only needed to compile it, once it is compiled and runs: its parsed text. It keeps

@@ -5,6 +5,7 @@ use crate::detection::Detection;
 use crate::language::Language;
 use crate::lint::{Finding, LintOptions};
 use crate::logic::{Source, Sources};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tercel_ir::{Catalog, Diagnostic};
 use tercel_verify::{
@@ -117,34 +118,45 @@ fn formulas(d: &Detection, rel: Option<tercel_ir::Rel>) -> Result<Vec<BranchForm
     if found.is_empty() { Err("it reads no table".into()) } else { Ok(found) }
 }
 
-/// Rules of one log source at a time: only they are compared, and a set of thousands is small pieces. A log
-/// source that holds others goes with each of them. `formulas` is asked for the rules of one piece and
-/// given back after it.
+/// Rules of one log source at a time: only they are compared, and a set of thousands is small pieces. Of two
+/// log sources, one inside the other, the one with fewer rules goes with the one that has more: a rule for
+/// all of Windows goes with each of its log sources, not all of them with that rule. `formulas` is asked for
+/// the rules of one piece and given back after it.
 fn by_source(
     sources: &[Option<Source>],
     mut formulas: impl FnMut(&[usize]) -> Vec<Vec<BranchFormula>>,
     budget: &Budget,
 ) -> Vec<Pair> {
-    let mut groups: BTreeMap<&Source, Vec<usize>> = BTreeMap::new();
+    let mut by_source: BTreeMap<&Source, Vec<usize>> = BTreeMap::new();
     for (i, s) in sources.iter().enumerate() {
         if let Some(s) = s {
-            groups.entry(s).or_default().push(i);
+            by_source.entry(s).or_default().push(i);
         }
     }
+    let groups: Vec<(&Source, Vec<usize>)> = by_source.into_iter().collect();
+    let mut group_of = vec![None; sources.len()];
+    for (g, (_, own)) in groups.iter().enumerate() {
+        own.iter().for_each(|i| group_of[*i] = Some(g));
+    }
+    // Where the rules of two log sources are compared, so that each pair is once; nowhere if they have no
+    // event in common.
+    let place = |a: usize, b: usize| {
+        let size = |g: usize| (groups[g].1.len(), Reverse(g));
+        let common = groups[a].0.compare(groups[b].0) == Sources::Common;
+        common.then_some(if size(a) >= size(b) { a } else { b })
+    };
     let mut out: Vec<Pair> = Vec::new();
-    for (source, own) in &groups {
-        let wider = groups.iter().filter(|(s, _)| *s != source && s.compare(source) == Sources::Common);
-        let mut members = own.clone();
-        members.extend(wider.flat_map(|(_, list)| list));
+    for g in 0..groups.len() {
+        let here: Vec<bool> = (0..groups.len()).map(|o| place(g, o) == Some(g)).collect();
+        let mut members: Vec<usize> =
+            (0..groups.len()).filter(|o| here[*o]).flat_map(|o| &groups[o].1).copied().collect();
         if members.len() < 2 {
             continue;
         }
         members.sort_unstable();
-        // Each pair once: where one of the two is of this very log source.
-        let mine = |i: usize, j: usize| {
-            let (a, b) = (&sources[members[i]], &sources[members[j]]);
-            let common = matches!((a, b), (Some(a), Some(b)) if a.compare(b) == Sources::Common);
-            common && a.as_ref().min(b.as_ref()) == Some(*source)
+        let mine = |i: usize, j: usize| match (group_of[members[i]], group_of[members[j]]) {
+            (Some(a), Some(b)) => (a == g && here[b]) || (b == g && here[a]),
+            _ => false,
         };
         let found = inclusions(&formulas(&members), mine, budget);
         out.extend(found.into_iter().map(|p| Pair {

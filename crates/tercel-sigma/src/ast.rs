@@ -78,6 +78,19 @@ impl Document {
             Document::Filter(r) => r.broken,
         }
     }
+    /// Lets go of what is only there for people. What other documents call it by stays, and what its
+    /// searches mean.
+    pub fn forget_words(&mut self) {
+        let meta = self.meta_mut();
+        *meta = Meta {
+            title: meta.title.take(),
+            id: meta.id.take(),
+            name: meta.name.take(),
+            taxonomy: meta.taxonomy.take(),
+            status: meta.status.take(),
+            ..Meta::default()
+        };
+    }
     pub(crate) fn meta_mut(&mut self) -> &mut Meta {
         match self {
             Document::Rule(r) => &mut r.meta,

@@ -36,26 +36,26 @@ impl Callbacks for Deadline {
     }
 }
 
+#[derive(Default)]
 pub(crate) struct Sat {
-    solver: Solver<Deadline>,
+    /// Made when something is said to it: a new one takes 4 MiB, and many questions need none.
+    solver: Option<Box<Solver<Deadline>>>,
     /// Assumptions and clauses lead to a contradiction without any assumption.
     broken: bool,
 }
 
-impl Default for Sat {
-    fn default() -> Sat {
-        Sat { solver: Solver::new(SolverOpts::default(), Deadline::default()), broken: false }
-    }
-}
-
 impl Sat {
+    fn solver(&mut self) -> &mut Solver<Deadline> {
+        let new = || Box::new(Solver::new(SolverOpts::default(), Deadline::default()));
+        self.solver.get_or_insert_with(new)
+    }
     pub(crate) fn variable(&mut self) -> SatLit {
         // Atoms start false: models then make few things true, and theory checks stay small.
-        SatLit(Lit::new(self.solver.new_var(lbool::FALSE, true), true))
+        SatLit(Lit::new(self.solver().new_var(lbool::FALSE, true), true))
     }
     pub(crate) fn clause(&mut self, lits: impl IntoIterator<Item = SatLit>) {
         let mut c: Vec<Lit> = lits.into_iter().map(|l| l.0).collect();
-        if !self.solver.add_clause_reuse(&mut c) {
+        if !self.solver().add_clause_reuse(&mut c) {
             self.broken = true;
         }
     }
@@ -65,15 +65,16 @@ impl Sat {
             return Some(false);
         }
         let a: Vec<Lit> = assumptions.iter().map(|l| l.0).collect();
-        let clock = self.solver.cb_mut();
+        let solver = self.solver();
+        let clock = solver.cb_mut();
         clock.at = Some(deadline);
         clock.over.set(false);
-        let answer = self.solver.solve_limited(&a);
+        let answer = solver.solve_limited(&a);
         (answer != lbool::UNDEF).then(|| answer == lbool::TRUE)
     }
     /// Of the last model.
     pub(crate) fn is_true(&self, l: SatLit) -> bool {
-        self.solver.value_lit(l.0) == lbool::TRUE
+        self.solver.as_ref().is_some_and(|s| s.value_lit(l.0) == lbool::TRUE)
     }
 }
 

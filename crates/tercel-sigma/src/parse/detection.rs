@@ -45,6 +45,7 @@ pub(super) fn detection(
             }
         }
     }
+    out.searches.shrink_to_fit();
     match condition {
         Some((key, value)) => out.conditions = conditions(cx, &key, value),
         None => cx.sink.push(
@@ -148,14 +149,14 @@ pub(super) fn body(cx: &mut Cx<'_>, name: &str, node: Node, place: Span) -> Opti
                 empty(cx, name, place);
                 return None;
             }
-            SearchBody::Map(pairs.into_iter().filter_map(|(k, v)| item(cx, k, v)).collect())
+            SearchBody::Map(exact(pairs.into_iter().filter_map(|(k, v)| item(cx, k, v))))
         }
         Kind::Seq(items) => {
             if items.is_empty() {
                 empty(cx, name, place);
                 return None;
             }
-            SearchBody::List(items.into_iter().filter_map(|i| body(cx, name, i, place)).collect())
+            SearchBody::List(exact(items.into_iter().filter_map(|i| body(cx, name, i, place))))
         }
         Kind::Null => {
             empty(cx, name, if span.start < span.end { span } else { place });
@@ -164,6 +165,13 @@ pub(super) fn body(cx: &mut Cx<'_>, name: &str, node: Node, place: Span) -> Opti
         kind => SearchBody::Keyword(Spanned::new(scalar(kind), span)),
     };
     Some(Spanned::new(body, span))
+}
+
+/// A list without room at its end: those of thousands of rules are kept.
+fn exact<T>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut out: Vec<T> = items.collect();
+    out.shrink_to_fit();
+    out
 }
 
 fn empty(cx: &mut Cx<'_>, name: &str, at: Span) {
@@ -219,8 +227,8 @@ fn item(cx: &mut Cx<'_>, key: Text, node: Node) -> Option<Item> {
     let span = key.span.to(node.span);
     let list = matches!(node.kind, Kind::Seq(_));
     let values = match node.kind {
-        Kind::Seq(items) => items.into_iter().filter_map(|i| value(cx, &key.node, i)).collect(),
-        _ => value(cx, &key.node, node).into_iter().collect(),
+        Kind::Seq(items) => exact(items.into_iter().filter_map(|i| value(cx, &key.node, i))),
+        _ => exact(value(cx, &key.node, node).into_iter()),
     };
     known.then(|| Item {
         field,

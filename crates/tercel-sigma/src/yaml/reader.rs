@@ -294,7 +294,8 @@ impl<'t> Reader<'t, '_> {
                 let Some(frame) = self.frames.pop() else { return Ok(None) };
                 let mut whole = frame.span;
                 let kind = match frame.kind {
-                    FrameKind::Seq(items) => {
+                    FrameKind::Seq(mut items) => {
+                        items.shrink_to_fit();
                         if let Some(last) = items.last() {
                             whole = whole.to(later(whole, last.span));
                         }

@@ -58,22 +58,16 @@ fn findings(args: &Lint, rules: &mut [Detection]) -> Result<Vec<(usize, Finding)
     } else {
         Some(world::catalog(&args.world, Schemas::builtin(), Vec::new())?)
     };
-    let mut out = Vec::new();
-    for (i, d) in rules.iter_mut().enumerate() {
-        let found = match &catalog {
-            None => tercel_catalog::syntax_findings(d, &options),
-            Some(c) => tercel_catalog::lint(d, c, &options),
-        };
-        out.extend(found.into_iter().map(|f| (i, f)));
-        // Thousands of rules are looked at one after the other.
-        d.forget();
-    }
-    if let Some(c) = catalog.as_ref().filter(|_| !args.no_pairs && rules.len() > 1) {
-        out.extend(tercel_catalog::pair_findings(rules, c, &options));
-        // Those of one rule together, by place.
-        out.sort_by_key(|(i, f)| (*i, f.line, f.column));
-    }
-    Ok(out)
+    Ok(match &catalog {
+        Some(c) => tercel_catalog::lint_all(rules, c, &options, !args.no_pairs),
+        None => {
+            let each = rules.iter().enumerate();
+            each.flat_map(|(i, d)| {
+                tercel_catalog::syntax_findings(d, &options).into_iter().map(move |f| (i, f))
+            })
+            .collect()
+        }
+    })
 }
 
 fn data(run: &Run, rules: &[Detection], found: &[(usize, Finding)]) -> Result<(), Failure> {
