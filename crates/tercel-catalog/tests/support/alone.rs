@@ -12,7 +12,7 @@ use tercel_ir::{Name, Rel, Type};
 use tercel_telemetry::Progress;
 
 /// Rules whose columns are in memory at a time.
-const TOGETHER: usize = 300;
+const TOGETHER: usize = 100;
 
 /// Notes what plans ask for, and gives them nothing.
 struct Asked<'a> {
