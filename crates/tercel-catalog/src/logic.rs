@@ -75,10 +75,11 @@ impl Detection {
         self.never = None;
     }
 
-    /// Lets go of what is only there for people: its metadata apart from title and identifier. What it means
-    /// stays.
+    /// Lets go of what is only there for people: its metadata apart from title, identifier and the fields
+    /// that are shown. What it means stays.
     pub fn forget_words(&mut self) {
-        self.metadata = Metadata::default();
+        let fields = std::mem::take(&mut self.metadata.fields);
+        self.metadata = Metadata { fields, ..Metadata::default() };
         let document = match &mut self.syntax {
             Syntax::Sigma(d) => Some(d),
             _ => None,

@@ -4,10 +4,9 @@
 use crate::formula::AtomId;
 use crate::lens::Lens;
 use regex::Regex;
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tercel_ir::function::{Context, compile_regex, fold, has_term};
+use tercel_ir::function::{Context, fold, has_term, remembered_regex};
 use tercel_ir::{Domain, Expr, Name, Type, Value};
 
 pub(crate) type VarId = u32;
@@ -81,25 +80,6 @@ pub(crate) struct Atom {
     expr: Option<Expr>,
 }
 
-/// The compiled expression, remembered from one prover to the next: both sides of a question, and the questions
-/// about one rule, have the same ones.
-fn remembered(pattern: &str) -> Option<Regex> {
-    thread_local! {
-        static KNOWN: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
-    }
-    KNOWN.with_borrow_mut(|known| {
-        if let Some(r) = known.get(pattern) {
-            return r.clone();
-        }
-        if known.len() >= 64 {
-            known.clear();
-        }
-        let r = compile_regex(pattern).ok();
-        known.insert(pattern.to_owned(), r.clone());
-        r
-    })
-}
-
 /// All variables and atoms of one prover.
 #[derive(Default)]
 pub(crate) struct Atoms {
@@ -125,7 +105,7 @@ impl Atoms {
         if let Some(r) = self.regexes.get(pattern) {
             return r.clone();
         }
-        let r = remembered(pattern);
+        let r = remembered_regex(pattern);
         self.regexes.insert(pattern.into(), r.clone());
         r
     }

@@ -38,12 +38,64 @@ pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
     })
 }
 
+/// Whether [`compile_regex`] would compile it, without doing so where that is certain: compiling a rule's
+/// expressions only to know takes most of the time that the rule takes.
+///
+/// # Errors
+/// As there.
+pub fn check_regex(pattern: &str) -> Result<(), String> {
+    if is_small(pattern) { Ok(()) } else { compile_regex(pattern).map(|_| ()) }
+}
+
+/// Whether an expression is valid and surely below the size limit.
+fn is_small(pattern: &str) -> bool {
+    /// The most that one state takes: 32 bytes for itself and 8 for a transition.
+    const STATE: usize = 40;
+    regex_syntax::parse(pattern).is_ok_and(|hir| states(&hir) < REGEX_LIMIT / STATE)
+}
+
+/// An upper bound for the states of the automaton. The parser bounds the depth of the tree.
+fn states(hir: &regex_syntax::hir::Hir) -> usize {
+    use regex_syntax::hir::{Class, ClassUnicodeRange, HirKind};
+    use regex_syntax::utf8::Utf8Sequences;
+    match hir.kind() {
+        HirKind::Empty => 1,
+        HirKind::Look(_) => 2,
+        HirKind::Literal(l) => l.0.len(),
+        HirKind::Class(Class::Bytes(c)) => 1 + c.ranges().len(),
+        // Sequences of bytes share states, in either direction; at most each byte has one of its own.
+        HirKind::Class(Class::Unicode(c)) => {
+            let sequences = |r: &ClassUnicodeRange| -> usize {
+                Utf8Sequences::new(r.start(), r.end()).map(|s| s.len()).sum()
+            };
+            c.ranges().iter().map(sequences).fold(1, usize::saturating_add)
+        }
+        HirKind::Capture(c) => states(&c.sub).saturating_add(2),
+        HirKind::Concat(list) | HirKind::Alternation(list) => {
+            list.iter().fold(list.len(), |n, h| n.saturating_add(states(h)))
+        }
+        HirKind::Repetition(r) => {
+            let times = r.max.unwrap_or(r.min.saturating_add(1)).max(1);
+            states(&r.sub).saturating_add(2).saturating_mul(times as usize)
+        }
+    }
+}
+
 thread_local! {
     static CACHE: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
 }
 
 /// Runs `f` with the compiled pattern, remembered per thread; null when it does not compile.
 fn with_regex(pattern: &str, f: impl FnOnce(&Regex) -> Value) -> Value {
+    remembered(pattern, |regex| regex.map_or(Value::Null, f))
+}
+
+/// The compiled pattern, remembered per thread and shared with evaluation; `None` when it does not compile.
+pub fn remembered_regex(pattern: &str) -> Option<Regex> {
+    remembered(pattern, |regex| regex.cloned())
+}
+
+fn remembered<T>(pattern: &str, f: impl FnOnce(Option<&Regex>) -> T) -> T {
     CACHE.with_borrow_mut(|cache| {
         if !cache.contains_key(pattern) {
             // The patterns of one run are few; a hostile run that makes them per row must not grow this.
@@ -52,7 +104,7 @@ fn with_regex(pattern: &str, f: impl FnOnce(&Regex) -> Value) -> Value {
             }
             cache.insert(pattern.to_string(), compile_regex(pattern).ok());
         }
-        cache[pattern].as_ref().map_or(Value::Null, f)
+        f(cache[pattern].as_ref())
     })
 }
 
@@ -220,5 +272,23 @@ mod tests {
     #[test]
     fn anchor_patterns() {
         assert_eq!(sumo_anchor_regex("User=*:*"), "(?s)User=(.*?):(.*)$");
+    }
+
+    #[test]
+    fn small_expressions_compile() {
+        for (pattern, small) in [
+            ("abc", true),
+            (r"(?i)\\x\d{1,20}[a-z]+\.exe$", true),
+            (r"-k\s\w{1,64}(?:\s?(?:-p|-s))?", true),
+            (r"(?i)\w{60}[^\x00-\x7f]{40}\W{9}", true),
+            (r"\w{1000}", false),
+            (r"(a{300}){300}", false),
+            (r"(a", false),
+        ] {
+            assert_eq!(is_small(pattern), small, "{pattern}");
+            if small {
+                assert!(compile_regex(pattern).is_ok(), "{pattern}");
+            }
+        }
     }
 }

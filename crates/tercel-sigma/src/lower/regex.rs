@@ -19,22 +19,10 @@ pub(crate) fn translate(pattern: &str, i: bool, m: bool, s: bool) -> Result<Stri
     }
     let body = portable(pattern);
     let out = if flags.is_empty() { body } else { format!("(?{flags}){body}") };
-    if small(&out) {
-        return Ok(out);
-    }
-    match tercel_ir::function::compile_regex(&out) {
-        Ok(_) => Ok(out),
+    match tercel_ir::function::check_regex(&out) {
+        Ok(()) => Ok(out),
         Err(reason) => Err(Refused { feature: feature(pattern), reason: last_line(&reason) }),
     }
-}
-
-/// Whether an expression is valid and surely far below the size limit. Compiling it only to know would
-/// take most of the time that the rule takes.
-fn small(pattern: &str) -> bool {
-    /// States that are below the limit of 10 MiB at 40 bytes each, the most that one takes: 32 for itself
-    /// and 8 for a transition.
-    const SMALL: usize = 260_000;
-    regex_syntax::parse(pattern).is_ok_and(|hir| states(&hir) <= SMALL)
 }
 
 /// Whether an expression is found in an empty text; without compiling it.
@@ -62,33 +50,6 @@ pub(super) fn accepts_empty(pattern: &str) -> bool {
         }
     }
     regex_syntax::parse(pattern).is_ok_and(|hir| empty(&hir))
-}
-
-/// An upper bound for the states of the automaton. The parser bounds the depth of the tree.
-fn states(hir: &regex_syntax::hir::Hir) -> usize {
-    use regex_syntax::hir::{Class, ClassUnicodeRange, HirKind};
-    use regex_syntax::utf8::Utf8Sequences;
-    match hir.kind() {
-        HirKind::Empty => 1,
-        HirKind::Look(_) => 2,
-        HirKind::Literal(l) => l.0.len(),
-        HirKind::Class(Class::Bytes(c)) => 1 + c.ranges().len(),
-        // Sequences of bytes share states, in either direction; at most each byte has one of its own.
-        HirKind::Class(Class::Unicode(c)) => {
-            let sequences = |r: &ClassUnicodeRange| -> usize {
-                Utf8Sequences::new(r.start(), r.end()).map(|s| s.len()).sum()
-            };
-            c.ranges().iter().map(sequences).fold(1, usize::saturating_add)
-        }
-        HirKind::Capture(c) => states(&c.sub).saturating_add(2),
-        HirKind::Concat(list) | HirKind::Alternation(list) => {
-            list.iter().fold(list.len(), |n, h| n.saturating_add(states(h)))
-        }
-        HirKind::Repetition(r) => {
-            let times = r.max.unwrap_or(r.min.saturating_add(1)).max(1);
-            states(&r.sub).saturating_add(2).saturating_mul(times as usize)
-        }
-    }
 }
 
 /// The regex crate draws the pattern over several lines; the last says what is wrong.
@@ -276,24 +237,6 @@ mod tests {
         ] {
             let compiled = tercel_ir::function::compile_regex(pattern).is_ok_and(|r| r.is_match(""));
             assert_eq!(accepts_empty(pattern), compiled, "{pattern}");
-        }
-    }
-
-    #[test]
-    fn small_expressions_compile() {
-        for (pattern, is_small) in [
-            ("abc", true),
-            (r"(?i)\\x\d{1,20}[a-z]+\.exe$", true),
-            (r"-k\s\w{1,64}(?:\s?(?:-p|-s))?", true),
-            (r"(?i)\w{60}[^\x00-\x7f]{40}\W{9}", true),
-            (r"\w{1000}", false),
-            (r"(a{300}){300}", false),
-            (r"(a", false),
-        ] {
-            assert_eq!(small(pattern), is_small, "{pattern}");
-            if is_small {
-                assert!(tercel_ir::function::compile_regex(pattern).is_ok(), "{pattern}");
-            }
         }
     }
 

@@ -43,6 +43,9 @@ pub fn run(run: Run, mut args: Hunt) -> Result<Outcome, Failure> {
     rules.pipe(&run, &args.world.pipelines)?;
     let below = tercel_catalog::retain(&mut rules.loaded.detections, |d| d.level >= level);
 
+    // Nobody is shown what else they say about themselves.
+    rules.loaded.detections.iter_mut().for_each(Detection::forget_words);
+
     let data = Arc::new(Data::open(&args.data, &args.reading, false));
     data.tell_missing(&run.talk)?;
     let mut catalog = world::catalog(&args.world, Schemas::builtin(), data.discovered())?;
