@@ -154,7 +154,12 @@ pub fn inclusions(
                 undecided[i] = Some(Unknown::new(NO_TIME));
             }
             let Some(e) = found else { continue };
-            let found = t.finders(&row_of(e));
+            let mut found = t.finders(&row_of(e));
+            // A detection whose formula could not be made may find it as well; the question of the pair says
+            // why that is not known.
+            let open = t.nodes.iter().enumerate().filter(|(_, n)| n.is_none());
+            found.extend(open.map(|(j, _)| j as u32));
+            found.sort_unstable();
             match candidates {
                 Some(c) => c.retain(|j| found.binary_search(j).is_ok()),
                 none => *none = Some(found),
