@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use tercel_catalog::{Detection, Language, LintOptions, lint, pair_findings};
+use tercel_catalog::{CompileOptions, Detection, Language, LintOptions, lint, lint_all, pair_findings};
 use tercel_schema::{SchemaCatalog, Schemas};
 use tercel_verify::Budget;
 
@@ -100,4 +100,67 @@ fn rules_of_a_set() {
     }
     // Twins of different products are not equal.
     assert_eq!(found.len(), 7, "{found:#?}");
+}
+
+/// Log sources inside each other, some of which have many rules and some one: every pair that can have events
+/// in common is compared, and once, wherever it is. Many at a time say what each says by itself.
+#[test]
+fn every_pair_once() {
+    let sources = [
+        ("  product: windows", 1),
+        ("  category: process_creation", 3),
+        ("  category: process_creation\n  product: windows", 2),
+        ("  category: process_creation\n  product: linux", 4),
+        ("  product: linux", 5),
+        ("  category: file_event\n  product: windows", 1),
+    ];
+    let items = sources.iter().flat_map(|(source, n)| std::iter::repeat_n(*source, *n));
+    let mut all: Vec<Detection> =
+        (1..).zip(items.clone()).map(|(id, s)| rule(id, s, "Image|endswith: '\\a.exe'")).collect();
+    let mut alone = all.clone();
+    let catalog = SchemaCatalog::new(Schemas::builtin(), Vec::new());
+    let found = lint_all(&mut all, &catalog, &options(), true);
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    for (i, f) in &found {
+        if matches!(f.diagnostic.code, "equal-rules" | "contained-rule") {
+            let name = f.diagnostic.message.split("`Rule ").nth(1).and_then(|t| t.split('`').next()).unwrap();
+            let other: usize = name.parse::<usize>().unwrap() - 1;
+            pairs.push((*i.min(&other), *i.max(&other)));
+        }
+    }
+    pairs.sort_unstable();
+    // One log source is inside another when it says all that the other says.
+    let says = |a: &str, b: &str| b.lines().all(|l| a.lines().any(|m| m == l));
+    let of: Vec<&str> = items.collect();
+    let mut wanted = Vec::new();
+    for (i, a) in of.iter().enumerate() {
+        let later = of.iter().enumerate().skip(i + 1).filter(|(_, b)| says(a, b) || says(b, a));
+        wanted.extend(later.map(|(j, _)| (i, j)));
+    }
+    assert_eq!(pairs, wanted);
+    let mut one_by_one = Vec::new();
+    for (i, d) in alone.iter_mut().enumerate() {
+        one_by_one.extend(lint(d, &catalog, &options()).into_iter().map(|f| (i, f)));
+    }
+    one_by_one.extend(pair_findings(&mut alone, &catalog, &options()));
+    one_by_one.sort_by_key(|(i, f)| (*i, f.line, f.column));
+    assert_eq!(found, one_by_one);
+}
+
+#[test]
+fn what_runs_forgets_its_source() {
+    let windows = "  category: process_creation\n  product: windows";
+    let catalog = SchemaCatalog::new(Schemas::builtin(), Vec::new());
+    let mut runs = rule(1, windows, "Image|endswith: '\\a.exe'");
+    let mut fails = rule(2, windows, "Image|re: '(a'");
+    for d in [&mut runs, &mut fails] {
+        d.forget_words();
+        d.compile(&catalog, CompileOptions::default());
+        d.forget_source();
+    }
+    assert!(runs.rel.is_some() && runs.text.is_empty(), "{runs:?}");
+    assert_eq!((runs.title.as_str(), runs.diagnostics.len()), ("Rule 1", 0));
+    // What is wrong with a rule is shown in its text.
+    let place = fails.first_error().and_then(|e| e.span).map(|s| fails.text[s.range()].to_string());
+    assert_eq!(place.as_deref(), Some("'(a'"));
 }
