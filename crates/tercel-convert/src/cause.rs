@@ -57,7 +57,7 @@ pub(crate) fn cause_in_itself(conditions: &[Expr]) -> Option<String> {
     let constant = |e: &Expr| two_valued(e, true).ok().and_then(|e| as_bool(&e)) == Some(false);
     conditions
         .iter()
-        .flat_map(|c| conjuncts(c))
+        .flat_map(conjuncts)
         .find(|c| constant(c))
         .map(|c| format!("{} never holds, whatever the event", shown(c)))
 }

@@ -189,11 +189,13 @@ fn walk(rel: &Rel, table: Option<&str>, depth: usize) -> Result<Flat, Diagnostic
     })
 }
 
+type Tables = Arc<[Name]>;
+
 /// Views that were opened, by where their bodies are in memory; they are held, so that no other can come to
 /// stand there. Thousands of rules look through the same few.
 #[derive(Default)]
 struct Opened {
-    bodies: HashMap<usize, (Arc<Rel>, Option<Arc<[Name]>>)>,
+    bodies: HashMap<usize, (Arc<Rel>, Option<Tables>)>,
     flats: HashMap<(usize, Name), Result<Flat, Diagnostic>>,
 }
 
