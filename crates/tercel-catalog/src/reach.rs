@@ -20,8 +20,11 @@ pub struct Evidence<'a> {
     views: RefCell<HashMap<*const Rel, View>>,
     reach: RefCell<tercel_verify::Reach>,
     /// Tables that views read, by the address of their bodies, which are kept.
-    tables: RefCell<HashMap<*const Rel, (Arc<Rel>, Vec<Name>)>>,
+    tables: RefCell<HashMap<*const Rel, Read>>,
 }
+
+/// The body of a view, and the tables that it reads.
+type Read = (Arc<Rel>, Vec<Name>);
 
 /// A view over this data. Thousands of rules read the same few.
 struct View {
