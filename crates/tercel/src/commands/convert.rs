@@ -290,7 +290,7 @@ mod tests {
             let mut out = Vec::new();
             // The even ones take longer.
             let make = |at: usize| {
-                if at % 2 == 0 {
+                if at.is_multiple_of(2) {
                     std::thread::yield_now();
                 }
                 at * 2
