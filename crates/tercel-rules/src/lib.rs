@@ -103,6 +103,7 @@ mod probe;
 mod ruleset;
 mod scan;
 mod text;
+mod triples;
 mod value;
 
 pub use flatten::NotHere;

@@ -12,7 +12,7 @@ use crate::value::{push_key, typed, with_key};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tercel_ir::{Name, Value};
-use tercel_telemetry::{EventText, LaidOut, LayoutSink, RawValue};
+use tercel_telemetry::{EventText, LaidOut, LayoutSink, RawValue, TextParts};
 
 /// Where a column of an event stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,25 +87,30 @@ struct Room {
     key: Vec<u8>,
     text: String,
     has_text: bool,
-    /// Whether the names of a source's rows have anything that an event type looks for in the text.
-    /// Both are known by address, which is theirs until the source or the event types change; both changes
-    /// make this forgotten.
-    names: FastMap<(usize, usize, usize), bool>,
+    /// Whether text that many events share has anything that an event type looks for: by the address of what
+    /// is looked for, which is its own until event types are forgotten, and this with them; and by the
+    /// number of the text.
+    fixed: FastMap<(usize, u64), bool>,
+    /// The event's own texts, if they were asked for and could be had.
+    own: Vec<u8>,
+    has_own: Option<bool>,
     statistics: Statistics,
 }
 
 /// The text of an event that has nothing that is looked for.
 const EMPTY: &str = "{}";
 
+/// Shared texts of which an answer is remembered.
+const MAX_FIXED: usize = 1 << 14;
+
 impl Room {
-    /// Whether the text of a row, made of these names and values, has nothing that a group of the event's
-    /// text alone looks for, so that an empty one does as well.
+    /// Whether the text made of these parts has nothing that a group of the event's text alone looks for, so
+    /// that an empty one does as well.
     fn has_nothing(
         &mut self,
         (set, group): (&RuleSet, u32),
         at: &[At],
-        names: &[String],
-        values: &[RawValue<'_>],
+        parts: &dyn TextParts,
         own: Option<&OwnIndexes>,
     ) -> bool {
         let (&[At::Event], Some(own)) = (at, own) else { return false };
@@ -117,14 +122,33 @@ impl Room {
                 None => None,
             };
             let Some(necessary) = necessary.filter(|_| subject.only_texts()) else { return false };
-            let key = (std::ptr::from_ref(necessary).addr(), names.as_ptr().addr(), names.len());
-            let ask = || names.iter().any(|n| necessary.may_name(n));
-            let in_names = *self.names.entry(key).or_insert_with(ask);
-            if in_names || values.iter().any(|v| necessary.may(v)) {
+            let known = self.own_texts(parts);
+            let mut may = !known || necessary.stands_in(&self.own);
+            let address = std::ptr::from_ref(necessary).addr();
+            if self.fixed.len() > MAX_FIXED {
+                self.fixed.clear();
+            }
+            parts.fixed(&mut |t| {
+                may |= *self
+                    .fixed
+                    .entry((address, t.id))
+                    .or_insert_with(|| !t.text.is_ascii() || necessary.stands_in(t.text.as_bytes()));
+            });
+            if may {
                 return false;
             }
         }
         true
+    }
+}
+
+impl Room {
+    /// Collects the event's own texts, once an event. `false`: they cannot be had.
+    fn own_texts(&mut self, parts: &dyn TextParts) -> bool {
+        *self.has_own.get_or_insert_with(|| {
+            self.own.clear();
+            parts.own(&mut self.own)
+        })
     }
 }
 
@@ -184,7 +208,7 @@ impl Matcher {
             g.classes.clear();
         }
         self.types.clear();
-        self.room.names.clear();
+        self.room.fixed.clear();
         self.type_ids.clear();
         self.memo_numbers = 0;
         for l in &mut self.layouts {
@@ -400,10 +424,8 @@ impl GroupState {
         let mut buffer = std::mem::take(&mut room.text);
         let text = match event.text {
             EventText::Written(text) => text,
-            EventText::Row { names, .. } if room.has_nothing((set, group), at, names, event.values, own) => {
-                EMPTY
-            }
-            EventText::Lazy(_) | EventText::Row { .. } => {
+            EventText::Parts(parts) if room.has_nothing((set, group), at, parts, own) => EMPTY,
+            EventText::Lazy(_) | EventText::Parts(_) => {
                 if at.contains(&At::Event) && !room.has_text {
                     buffer.clear();
                     event.text.push(&mut buffer);
@@ -470,8 +492,6 @@ impl LayoutSink for Matcher {
 
     fn source(&mut self, source: &Name) {
         self.source = source.clone();
-        // Other names may come to stand where these stand.
-        self.room.names.clear();
     }
 
     fn layout(&mut self, table: &Name, names: &[Name]) -> Option<usize> {
@@ -494,6 +514,7 @@ impl LayoutSink for Matcher {
         self.out.events += 1;
         self.statistics.events += 1;
         self.room.has_text = false;
+        self.room.has_own = None;
         if self.over_limits() {
             self.reset();
         }

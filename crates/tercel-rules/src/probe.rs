@@ -35,7 +35,7 @@ fn folded(b: u8) -> u8 {
 }
 
 /// A guess at how many of a thousand bytes of events are this folded one.
-fn share(b: u8) -> f32 {
+pub(crate) fn share(b: u8) -> f32 {
     let n = match b {
         b'"' | b'e' => 60,
         b't' | b'i' | b's' => 50,
@@ -152,7 +152,7 @@ impl Probes {
     }
 }
 
-fn runs_here() -> bool {
+pub(crate) fn runs_here() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]

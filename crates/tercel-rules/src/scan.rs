@@ -10,6 +10,7 @@
 
 use crate::hash::{FastMap, FastSet};
 use crate::probe::Probes;
+use crate::triples::Triples;
 
 /// Needles from this length are looked for in strides.
 const LONG: usize = 8;
@@ -27,8 +28,10 @@ struct Lane {
     gram: usize,
     stride: usize,
     bitmap: Vec<u64>,
-    /// Where every position is looked at: the pairs of bytes that grams begin with, a bit each. Asking for
-    /// them first takes no arithmetic.
+    /// Where every position is looked at, by many at a time if that serves.
+    triples: Option<Triples>,
+    /// Where it does not: the pairs of bytes that grams begin with, a bit each. Asking for them first takes no
+    /// arithmetic.
     pairs: Vec<u64>,
     /// By gram: a range of `places`.
     starts: FastMap<u32, (u32, u32)>,
@@ -103,13 +106,17 @@ impl Lane {
         let words = if by_gram.len() <= FEW { FEW } else { MANY };
         let shift = 32 - 6 - words.trailing_zeros();
         let mut bitmap = vec![0; words];
-        let mut pairs = vec![0; if stride == 1 { PAIRS } else { 0 }];
+        let every = stride == 1;
+        let all: Vec<u32> = by_gram.keys().copied().collect();
+        let triples = if every && gram == 3 { Triples::new(&all) } else { None };
+        let by_pairs = every && triples.is_none();
+        let mut pairs = vec![0; if by_pairs { PAIRS } else { 0 }];
         let mut starts = FastMap::default();
         let mut places = Vec::new();
         for (g, list) in by_gram {
             let (word, bit) = slot(g, shift);
             bitmap[word] |= bit;
-            if stride == 1 {
+            if by_pairs {
                 let pair = (g & 0xFFFF) as usize;
                 pairs[pair >> 6] |= 1 << (pair & 63);
             }
@@ -117,16 +124,24 @@ impl Lane {
             places.extend(list);
             starts.insert(g, (from, places.len() as u32));
         }
-        Lane { gram, stride, bitmap, pairs, starts, places }
+        Lane { gram, stride, bitmap, triples, pairs, starts, places }
     }
 
     fn run(&self, needles: &[Box<[u8]>], text: &[u8], found: &mut impl FnMut(u32)) {
         let mut meet = |at, gram| self.check(needles, text, at, gram, found);
+        let may_be = |g| match <&[u64; FEW]>::try_from(&self.bitmap[..]) {
+            Ok(few) => may_be(few, g),
+            Err(_) => <&[u64; MANY]>::try_from(&self.bitmap[..]).is_ok_and(|many| may_be(many, g)),
+        };
+        if let Some(triples) = &self.triples {
+            return triples.run(text, &mut |at| {
+                let g = gram_at(&text[at..], self.gram);
+                if may_be(g) {
+                    meet(at, g);
+                }
+            });
+        }
         if let Ok(pairs) = <&[u64; PAIRS]>::try_from(&self.pairs[..]) {
-            let may_be = |g| match <&[u64; FEW]>::try_from(&self.bitmap[..]) {
-                Ok(few) => may_be(few, g),
-                Err(_) => <&[u64; MANY]>::try_from(&self.bitmap[..]).is_ok_and(|many| may_be(many, g)),
-            };
             return every(pairs, self.gram, text, &mut |at, g| {
                 if may_be(g) {
                     meet(at, g);

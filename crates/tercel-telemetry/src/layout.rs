@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use tercel_ir::Name;
 
+use crate::gist::TextParts;
 use crate::typing;
 use crate::value::RawValue;
 
@@ -18,9 +19,8 @@ pub enum EventText<'a> {
     Written(&'a str),
     /// Made on demand: appends the event as JSON.
     Lazy(&'a dyn Fn(&mut String)),
-    /// Made on demand, as one JSON object without white space that has these names and the event's values,
-    /// as [`push_json_value`](crate::push_json_value) writes them, and nothing else.
-    Row { names: &'a [String], render: &'a dyn Fn(&mut String) },
+    /// Made on demand, from parts that can be asked first.
+    Parts(&'a dyn TextParts),
 }
 
 impl EventText<'_> {
@@ -28,7 +28,8 @@ impl EventText<'_> {
     pub fn push(&self, out: &mut String) {
         match self {
             EventText::Written(text) => out.push_str(text),
-            EventText::Lazy(render) | EventText::Row { render, .. } => render(out),
+            EventText::Lazy(render) => render(out),
+            EventText::Parts(parts) => parts.render(out),
         }
     }
 }

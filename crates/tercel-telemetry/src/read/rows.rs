@@ -15,6 +15,7 @@ use tercel_ir::Name;
 use super::arrow::{Column, push_json_row};
 use crate::batch::NameHasher;
 use crate::event::{EventSink, RawEvent};
+use crate::gist::{self, FixedText, TextParts};
 use crate::layout::{EventText, LaidOut};
 use crate::shape::{Origin, Plan, Recogniser, Shape};
 use crate::value::{Field, RawValue, recycle};
@@ -51,6 +52,8 @@ type ByMask = HashMap<Box<[u64]>, usize, std::hash::BuildHasherDefault<NameHashe
 /// Where rows come from, and what is known of them.
 pub(super) struct Rows<'f> {
     names: &'f [String],
+    /// All of them, for those who look for texts.
+    fixed: FixedText,
     source: &'f Name,
     stem: &'f Name,
     /// What the text of an event begins with; the row follows. `None`: nobody may ask for it.
@@ -67,6 +70,7 @@ impl<'f> Rows<'f> {
     pub fn new(names: &'f [String], source: &'f Name, stem: &'f Name, locator: Option<String>) -> Rows<'f> {
         Rows {
             names,
+            fixed: FixedText::new(names.join("\"")),
             source,
             stem,
             locator,
@@ -138,7 +142,7 @@ impl<'f> Rows<'f> {
             let mut found = times.iter().map(|t| values[*t]).filter(|v| !v.is_blank());
             let times = [found.next().unwrap_or(RawValue::Null), found.next().unwrap_or(RawValue::Null)];
             let number = first + row;
-            let row = Row { names: self.names, columns: &columns, at: row };
+            let row = Row { names: self.names, fixed: &self.fixed, columns: &columns, at: row };
             let to = Target { source: self.source, locator: self.locator.as_deref(), number, row };
             let mut fields = recycle(std::mem::take(&mut self.fields));
             let flow = to.deliver(variant, &values, times, &mut fields, sink);
@@ -219,7 +223,7 @@ impl<'f> Rows<'f> {
                     Some(i) => [values[i], times[0]],
                     None => times,
                 };
-                let row = Row { names: self.names, columns, at: row };
+                let row = Row { names: self.names, fixed: &self.fixed, columns, at: row };
                 let to = Target { source: self.source, locator: self.locator.as_deref(), number, row };
                 let mut fields = recycle(std::mem::take(&mut self.fields));
                 let flow = to.deliver(variant, &values[..n], times, &mut fields, sink);
@@ -254,8 +258,27 @@ impl<'f> Rows<'f> {
 #[derive(Clone, Copy)]
 struct Row<'t> {
     names: &'t [String],
+    fixed: &'t FixedText,
     columns: &'t [Column],
     at: usize,
+}
+
+/// A row as text: one JSON object of its names and values.
+struct RowText<'t> {
+    row: Row<'t>,
+    values: &'t [RawValue<'t>],
+}
+
+impl TextParts for RowText<'_> {
+    fn fixed(&self, each: &mut dyn FnMut(&FixedText)) {
+        each(self.row.fixed);
+    }
+    fn own(&self, out: &mut Vec<u8>) -> bool {
+        self.values.iter().all(|v| gist::push_own(v, out))
+    }
+    fn render(&self, out: &mut String) {
+        push_json_row(self.row.names, self.row.columns, self.row.at, out);
+    }
 }
 
 /// Where a row goes, and as what.
@@ -285,9 +308,7 @@ impl Target<'_> {
             let Some(id) = variant.id else { return ControlFlow::Continue(()) };
             // All columns are at hand: the event itself, which keywords are looked for in. Finding the row
             // again by a locator would read the file up to it.
-            let Row { names, columns, at } = self.row;
-            let text = |out: &mut String| push_json_row(names, columns, at, out);
-            let text = EventText::Row { names, render: &text };
+            let text = EventText::Parts(&RowText { row: self.row, values });
             return sink.event(id, &LaidOut { values, times, record, text });
         }
         if !sink.wants(&variant.table) {

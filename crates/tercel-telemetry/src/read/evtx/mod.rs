@@ -28,6 +28,7 @@ use std::sync::Arc;
 use evtx::{EvtxChunkData, ParserSettings};
 
 use super::Run;
+use crate::gist::{FixedText, TextParts};
 use crate::json::scan_object;
 use crate::layout::{EventText, LaidOut};
 use crate::problem::{Place, ProblemKind, Problems};
@@ -35,6 +36,7 @@ use crate::shape::{Origin, Shape};
 use crate::value::{Field, RawValue, recycle};
 use frame::{Frame, Frames, Next};
 use values::Arena;
+use walk::Located;
 pub(crate) use walk::Walker;
 
 const HEADER: usize = 4096;
@@ -300,6 +302,28 @@ struct Events<'r, 'x, 's> {
     values: Vec<RawValue<'static>>,
 }
 
+/// A record's JSON.
+struct RecordText<'t> {
+    walker: &'t Walker,
+    located: &'t Located,
+    chunk: &'t [u8],
+    frame: &'t Frame,
+}
+
+impl TextParts for RecordText<'_> {
+    fn fixed(&self, each: &mut dyn FnMut(&FixedText)) {
+        self.walker.with_record(self.located, self.chunk, |r| r.fixed(each));
+    }
+    fn own(&self, out: &mut Vec<u8>) -> bool {
+        self.walker.with_record(self.located, self.chunk, |r| r.own(out)).unwrap_or(false)
+    }
+    fn render(&self, out: &mut String) {
+        if self.walker.render(self.located, self.chunk, out).is_none() {
+            text_of(self.chunk, self.frame, &settings(), out);
+        }
+    }
+}
+
 impl Records for Events<'_, '_, '_> {
     fn walks(&self) -> bool {
         self.walks
@@ -339,12 +363,8 @@ impl Records for Events<'_, '_, '_> {
             if let Some(sink) = run.sink.by_layout() {
                 let times = layout.times(found.time, &values);
                 layout.keep_distinct(&mut values);
-                let text = |out: &mut String| {
-                    if walker.render(&located, chunk, out).is_none() {
-                        text_of(chunk, frame, &settings(), out);
-                    }
-                };
-                let event = LaidOut { values: &values, times, record, text: EventText::Lazy(&text) };
+                let text = RecordText { walker, located: &located, chunk, frame };
+                let event = LaidOut { values: &values, times, record, text: EventText::Parts(&text) };
                 return layout.number.map_or(ControlFlow::Continue(()), |n| sink.event(n, &event));
             }
             fields.extend(layout.names.iter().zip(&values).map(|(n, v)| Field::new(&**n, *v)));

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::binxml::{Element, Node, Slot, Tree, ty, u16_at, u32_at, u64_at, until_nul};
 use super::values::Text;
+use crate::gist::{self, FixedText};
 use crate::value::push_json_string;
 
 /// Longest text of a record. No record in use comes near; the full parser allows more.
@@ -70,7 +71,7 @@ enum Op {
 /// How to write the JSON of a definition's root element.
 #[derive(Debug)]
 pub(super) struct Program {
-    literals: String,
+    literals: FixedText,
     ops: Vec<Op>,
     root: String,
     /// Names of members of the root. A child of a name that is there already would be numbered.
@@ -80,7 +81,7 @@ pub(super) struct Program {
 impl Program {
     /// About how much memory it takes.
     pub fn size(&self) -> usize {
-        self.literals.len()
+        self.literals.text.len()
             + self.ops.len() * size_of::<Op>()
             + self.names.iter().map(String::len).sum::<usize>()
     }
@@ -110,7 +111,9 @@ pub(super) fn compile(tree: &Tree) -> Option<Program> {
     c.element(root, is_container(&root.name))?;
     c.flush();
     let names = root.children.iter().filter_map(|n| c.child(n)).map(|e| e.name.clone()).collect();
-    Some(Program { literals: c.literals, ops: c.ops, root: root.name.clone(), names })
+    // Not all of it is written in every event, and the root's name stands apart.
+    c.literals.push_str(&format!("\"{}\"", root.name));
+    Some(Program { literals: FixedText::new(c.literals), ops: c.ops, root: root.name.clone(), names })
 }
 
 fn is_container(name: &str) -> bool {
@@ -464,9 +467,37 @@ impl Record<'_> {
         self.places.iter().position(|p| *p == slot).map(|i| i + 1)
     }
 
+    /// Calls `each` with the text of the definitions.
+    pub fn fixed(&self, each: &mut dyn FnMut(&FixedText)) {
+        self.instances.iter().for_each(|(program, _)| each(&program.literals));
+    }
+
+    /// Appends the texts of the instances: see [`TextParts::own`](gist::TextParts::own). Some of them may not be
+    /// written in the event's text, but whatever is written is here.
+    pub fn own(&self, out: &mut Vec<u8>) -> bool {
+        self.instances.iter().enumerate().all(|(instance, (_, slots))| {
+            (0u16..).zip(slots.iter()).all(|(number, slot)| {
+                let b = slot.bytes(self.chunk);
+                match slot.ty {
+                    ty::STRING | ty::STRINGS => gist::push_units(b, out),
+                    // The code page matters for anything but ASCII.
+                    ty::ANSI if !b.is_ascii() => return false,
+                    ty::ANSI => {
+                        out.push(b'"');
+                        out.extend(b.iter().filter(|b| **b != 0));
+                    }
+                    ty::XML if slot.len > 0 => return self.inner(instance, number).is_some(),
+                    ty::XML | ty::NULL..=ty::UINT64 | ty::BOOL | ty::BINARY..=ty::HEX64 => {}
+                    _ => return false,
+                }
+                true
+            })
+        })
+    }
+
     fn run(&self, instance: usize, start: usize, out: &mut Vec<u8>) -> Option<()> {
         let (program, slots) = self.instances.get(instance)?;
-        let literals = &program.literals;
+        let literals = &program.literals.text;
         let chunk = self.chunk;
         let slot_at = |slot: u16| slots.get(usize::from(slot));
         let filled = |slot: u16| slot_at(slot).filter(|s| !s.is_empty(chunk));

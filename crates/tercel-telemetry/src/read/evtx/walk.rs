@@ -428,6 +428,16 @@ impl Walker {
     }
 
     fn render_located(&self, located: &Located, chunk: &[u8], out: &mut String) -> Option<()> {
+        self.with_record(located, chunk, |record| render::render(record, out)).flatten()
+    }
+
+    /// Calls `f` with the instances of a located record. `None`: their definitions have no programs.
+    pub(super) fn with_record<T>(
+        &self,
+        located: &Located,
+        chunk: &[u8],
+        f: impl FnOnce(&Record<'_>) -> T,
+    ) -> Option<T> {
         let own = self.plans.get(located.plans[0] as usize)?.text.as_ref()?;
         let mut instances = [(own, located.instances[0].slots(&self.slots)); 3];
         let mut n = 1;
@@ -438,7 +448,7 @@ impl Walker {
                 n = i + 1;
             }
         }
-        render::render(&Record { chunk, instances: &instances[..n], places: &located.places[..n - 1] }, out)
+        Some(f(&Record { chunk, instances: &instances[..n], places: &located.places[..n - 1] }))
     }
 
     /// Collects the values of a located record, one for each name of its layout. `None`: after all it is

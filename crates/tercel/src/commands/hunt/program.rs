@@ -15,6 +15,9 @@ use tercel_telemetry::{LaidOut, LayoutSink, RawValue};
 /// Different kinds of events that are told apart in one table; of more, nothing is said.
 const MAX_KINDS: usize = 1024;
 
+/// Longest value that is compared with the one before it.
+const MAX_LAST: usize = 64;
+
 /// What a thread saw beside hits.
 #[derive(Default)]
 pub struct Seen {
@@ -46,6 +49,8 @@ struct Watch<'d> {
 struct Kind {
     at: Option<usize>,
     table: usize,
+    /// The bytes of the last value there: events of one kind come in rows.
+    last: Vec<u8>,
     typed: Vec<mistyped::Typed>,
 }
 
@@ -72,17 +77,25 @@ impl<'d> Watch<'d> {
     }
 
     fn note_kind(&mut self, layout: usize, event: &LaidOut<'_>) {
-        let Kind { at: Some(at), table, .. } = self.layouts[layout] else { return };
+        let Kind { at: Some(at), table, ref mut last, .. } = self.layouts[layout] else { return };
         let Some(value) = event.values.get(at) else { return };
-        let hash = match *value {
-            RawValue::Number(s) | RawValue::Text(s) | RawValue::Str { body: s, .. } => {
-                self.hasher.hash_one(s)
+        let number;
+        let bytes: &[u8] = match *value {
+            RawValue::Number(s) | RawValue::Text(s) | RawValue::Str { body: s, .. } => s.as_bytes(),
+            RawValue::Utf16(units) => units,
+            RawValue::Long(n) => {
+                number = n.to_le_bytes();
+                &number
             }
-            RawValue::Utf16(units) => self.hasher.hash_one(units),
-            RawValue::Long(n) => self.hasher.hash_one(n),
-            RawValue::Null => 0,
+            RawValue::Null => &[],
             _ => return,
         };
+        if last == bytes && !bytes.is_empty() {
+            return;
+        }
+        last.clear();
+        last.extend_from_slice(&bytes[..bytes.len().min(MAX_LAST)]);
+        let hash = if matches!(value, RawValue::Null) { 0 } else { self.hasher.hash_one(bytes) };
         let kinds = &mut self.tables[table];
         if kinds.seen.len() < MAX_KINDS && !kinds.seen.contains_key(&hash) {
             let value = match (Evidence::kind_is_number(&kinds.table), value) {
@@ -111,7 +124,7 @@ impl LayoutSink for Watch<'_> {
             self.tables.len() - 1
         });
         let typed = mistyped::typed(self.data.schemas(), table, names, self.looked_at);
-        self.layouts.push(Kind { at, table: index, typed });
+        self.layouts.push(Kind { at, table: index, last: Vec::new(), typed });
         self.inner.push(inner);
         Some(self.inner.len() - 1)
     }
