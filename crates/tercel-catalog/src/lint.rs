@@ -2,6 +2,7 @@
 
 use crate::detection::{Detection, Syntax};
 use crate::language::Language;
+use tercel_ir::function::forget_regexes;
 use tercel_ir::{Catalog, Diagnostic, Diagnostics, Severity};
 
 use crate::compile::CompileOptions;
@@ -62,43 +63,24 @@ pub fn lint_all(
     options: &LintOptions,
     pairs: bool,
 ) -> Vec<(usize, Finding)> {
-    /// Rules between which what a thread remembers for its proofs is let go.
-    const CHUNK: usize = 512;
-    let one = |(i, d): (usize, &mut Detection)| {
-        let found = lint(d, catalog, options);
+    /// Rules between which compiled expressions are let go.
+    const CHUNK: usize = 256;
+    let mut out = Vec::new();
+    for (i, d) in all.iter_mut().enumerate() {
+        out.extend(lint(d, catalog, options).into_iter().map(|f| (i, f)));
         d.forget();
         d.forget_words();
-        found.into_iter().map(move |f| (i, f)).collect::<Vec<_>>()
-    };
-    let mut out = Vec::new();
-    for (n, chunk) in all.chunks_mut(CHUNK).enumerate() {
-        let work = |chunk: &mut [Detection]| -> Vec<(usize, Finding)> {
-            chunk.iter_mut().enumerate().flat_map(|(i, d)| one((n * CHUNK + i, d))).collect()
-        };
-        out.extend(apart(|| work(&mut *chunk)));
+        if i % CHUNK == CHUNK - 1 {
+            forget_regexes();
+        }
     }
     if pairs && all.len() > 1 {
-        out.extend(apart(|| crate::pairs::pair_findings(&mut *all, catalog, options)));
+        forget_regexes();
+        out.extend(crate::pairs::pair_findings(all, catalog, options));
         // Those of one rule together, by place.
         out.sort_by_key(|(i, f)| (*i, f.line, f.column));
     }
     out
-}
-
-/// Does something in a thread of its own, so that what the thread remembers (compiled expressions, mostly)
-/// ends with it; here, if there can be no more threads.
-fn apart<T: Send>(mut work: impl FnMut() -> T + Send) -> T {
-    /// As much as the first thread of a process has.
-    const STACK: usize = 8 << 20;
-    let done = std::thread::scope(|s| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(s, &mut work);
-        match thread.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(done)) => Some(done),
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(_) => None,
-        }
-    });
-    done.unwrap_or_else(work)
 }
 
 /// A Sigma rule's text says nothing about what defines its log source here, so values that contradict only

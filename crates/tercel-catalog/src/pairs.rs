@@ -164,6 +164,7 @@ fn by_source(
             second: members[p.second],
             ..p
         }));
+        tercel_ir::function::forget_regexes();
     }
     out
 }

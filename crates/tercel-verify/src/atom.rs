@@ -77,7 +77,8 @@ pub(crate) struct Atom {
     pub var: VarId,
     pub test: Test,
     regex: Option<Regex>,
-    expr: Option<Expr>,
+    /// Of opaque tests; most are not.
+    expr: Option<Box<Expr>>,
 }
 
 /// All variables and atoms of one prover.
@@ -120,7 +121,7 @@ impl Atoms {
             Test::Text(_, TextTest::Regex(p)) => self.regex(p),
             _ => None,
         };
-        self.list.push(Atom { var, test: key.1.clone(), regex, expr: expr.cloned() });
+        self.list.push(Atom { var, test: key.1.clone(), regex, expr: expr.cloned().map(Box::new) });
         self.vars[var as usize].atoms.push(id);
         self.by_test.insert(key, id);
         (id, true)
@@ -192,7 +193,7 @@ impl Atoms {
     }
     /// The expression of an opaque atom.
     pub(crate) fn expr(&self, a: AtomId) -> Option<&Expr> {
-        self.atom(a).expr.as_ref()
+        self.atom(a).expr.as_deref()
     }
     /// Whether a text atom is true of a text, already seen through its lens and folded too.
     pub(crate) fn holds_of_image(&self, a: AtomId, image: &str, folded: &str) -> bool {

@@ -23,7 +23,9 @@ mod time;
 pub use aggregate::{
     Accumulator, AggregateFunction, aggregate_by_kql, aggregate_by_name, aggregate_by_sumo, all_aggregates,
 };
-pub use pattern::{check_regex, compile_regex, glob_to_regex, has_term, remembered_regex, sumo_anchor_regex};
+pub use pattern::{
+    check_regex, compile_regex, forget_regexes, glob_to_regex, has_term, remembered_regex, sumo_anchor_regex,
+};
 pub use string::{base64_decode, base64_encode, basename, fold};
 
 use crate::types::Type;

@@ -18,9 +18,6 @@ const REGEX_LIMIT: usize = 10 << 20;
 /// The regex crate's own words.
 pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
     const FEW: usize = 16;
-    thread_local! {
-        static LAST: RefCell<HashMap<String, Result<Regex, String>>> = RefCell::default();
-    }
     LAST.with_borrow_mut(|last| {
         if let Some(found) = last.get(pattern) {
             return found.clone();
@@ -82,7 +79,15 @@ fn states(hir: &regex_syntax::hir::Hir) -> usize {
 }
 
 thread_local! {
+    static LAST: RefCell<HashMap<String, Result<Regex, String>>> = RefCell::default();
     static CACHE: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
+}
+
+/// Lets go of the patterns that this thread remembers. Whoever works through thousands of rules does it now
+/// and then: those of past rules are not asked again, and each takes as much as some rules.
+pub fn forget_regexes() {
+    LAST.with_borrow_mut(HashMap::clear);
+    CACHE.with_borrow_mut(HashMap::clear);
 }
 
 /// Runs `f` with the compiled pattern, remembered per thread; null when it does not compile.
