@@ -107,6 +107,10 @@ def group_of(row):
         m = re.search(r"has no table for events of the log source `([^`]*)`", reason)
         if m:
             return f"no table for `{m[1]}`"
+        if "the records of another source" in reason:
+            return "it asks for records of another source (`_sourceCategory`)"
+        if "`false` never holds" in reason:
+            return "it could never fire there: the query says `false`"
         m = re.search(r"it needs ([^;]*)", reason)
         if m:
             return f"nothing would be left without {', '.join(sorted(set(re.findall(r'(?:^|, )([A-Za-z_]+) [(]', m[1]))))}"

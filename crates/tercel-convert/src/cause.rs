@@ -18,9 +18,9 @@ struct Part {
 /// In words; nothing where no one or two conditions make it so.
 pub(crate) fn cause(t: &mut Translation<'_>, predicate: &Expr, found: bool) -> Option<String> {
     let mut parts = Vec::new();
-    for c in t.conditions().to_vec() {
-        let becomes = two_valued(&c, true).ok()?;
-        parts.push(Part { said: format!("of the log source, {}", shown(&c)), becomes });
+    for c in t.conditions().iter().flat_map(conjuncts) {
+        let becomes = two_valued(c, true).ok()?;
+        parts.push(Part { said: format!("{} (of the log source)", shown(c)), becomes });
     }
     let own = parts.len();
     for c in conjuncts(predicate) {
@@ -37,7 +37,8 @@ pub(crate) fn cause(t: &mut Translation<'_>, predicate: &Expr, found: bool) -> O
     };
     for p in &parts {
         if never(t, vec![p.becomes.clone()]) {
-            return Some(format!("{} never holds there", p.said));
+            let elsewhere = of_another_source(&p.said);
+            return Some(format!("{} never holds there{elsewhere}", p.said));
         }
     }
     let mut left = MAX_PAIRS;
@@ -50,6 +51,14 @@ pub(crate) fn cause(t: &mut Translation<'_>, predicate: &Expr, found: bool) -> O
         }
     }
     None
+}
+
+/// What is said beside a condition that asks whose records are meant.
+fn of_another_source(said: &str) -> &'static str {
+    match ["`_sourceCategory ", "`_source ", "`_collector ", "`_index "].iter().any(|c| said.starts_with(c)) {
+        true => ", it asks for the records of another source",
+        false => "",
+    }
 }
 
 /// The conditions of a predicate that is never true, or always, before any target is asked.
@@ -78,7 +87,7 @@ fn shown(e: &Expr) -> String {
         // What KQL has no words for is named by what it looks at.
         Err(_) => "",
     };
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.replace("| where ", "and ").split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() {
         let mut columns = Vec::new();
         e.columns(&mut columns);

@@ -31,6 +31,8 @@ pub(crate) struct Hub {
     pub own: Option<(Flat, Expr)>,
     /// Whether it reads fields that Sysmon does not have.
     pub beyond: bool,
+    /// Where nothing is left of it among Sysmon's events: which conditions make it so.
+    pub cause: Option<String>,
 }
 
 impl Hub {
@@ -55,6 +57,7 @@ impl Hub {
                 taken: Vec::new(),
                 beyond: false,
                 own: None,
+                cause: None,
             });
         }
         // Another vocabulary: its columns are defined over Sysmon's, or it is a table itself.
@@ -77,8 +80,11 @@ impl Hub {
         let own = Some((flat, whole));
         let mut t = Translation::new(&through, "Sysmon", true);
         t.losses = losses;
-        let predicate = t.translate(&predicate)?;
-        let Translation { losses, rewriter, .. } = t;
+        let wanted = predicate;
+        let predicate = t.translate(&wanted)?;
+        let losses = std::mem::take(&mut t.losses);
+        let cause = as_bool(&predicate).and_then(|b| crate::cause::cause(&mut t, &wanted, b));
+        let rewriter = t.rewriter;
         let said = provider();
         let predicate = match predicate.kind {
             ExprKind::And(items) => {
@@ -107,6 +113,7 @@ impl Hub {
             taken,
             beyond,
             own,
+            cause,
         })
     }
 
@@ -151,6 +158,7 @@ impl Hub {
             taken: self.taken.clone(),
             own: self.own.clone(),
             beyond: self.beyond,
+            cause: None,
         })
     }
 
@@ -185,6 +193,7 @@ impl Hub {
             taken: Vec::new(),
             beyond: false,
             own: Some((flat.clone(), whole)),
+            cause: None,
         })
     }
 }

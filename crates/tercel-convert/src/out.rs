@@ -174,7 +174,8 @@ pub(crate) fn convert(
         }
         (None, Some(b)) => {
             let conditions = crate::flat::flatten(detection.rel, None).map(|f| f.conditions);
-            let cause = crate::cause::cause_in_itself(&conditions.unwrap_or_default());
+            let cause = hub.cause.clone();
+            let cause = cause.or_else(|| crate::cause::cause_in_itself(&conditions.unwrap_or_default()));
             Err(Refused::Constant(b, Vec::new(), cause))
         }
         (None, None) => match target.language {
