@@ -200,7 +200,7 @@ pub(crate) fn convert(
                 Refused::Constant(b, more, cause) => {
                     losses.extend(more);
                     let mut fields: Vec<String> = Vec::new();
-                    for l in &losses {
+                    for l in losses.iter().filter(|l| l.effect != Effect::None) {
                         let said = format!("{} ({})", l.what, l.why);
                         if !fields.contains(&said) {
                             fields.push(said);
