@@ -23,6 +23,15 @@ const MANY: usize = 4096;
 /// Words of a bitmap of all pairs of bytes.
 const PAIRS: usize = (1 << 16) / 64;
 
+/// Where a gram stands in a needle.
+struct Place {
+    needle: u32,
+    offset: u32,
+    /// The first gram of the needle. Many needles share an end, as `.dll`, and are told apart by this without
+    /// a call.
+    first: u32,
+}
+
 /// One width of grams.
 struct Lane {
     gram: usize,
@@ -35,8 +44,7 @@ struct Lane {
     pairs: Vec<u64>,
     /// By gram: a range of `places`.
     starts: FastMap<u32, (u32, u32)>,
-    /// Needle, and where in it the gram begins.
-    places: Vec<(u32, u32)>,
+    places: Vec<Place>,
 }
 
 pub(crate) struct Scanner {
@@ -121,7 +129,10 @@ impl Lane {
                 pairs[pair >> 6] |= 1 << (pair & 63);
             }
             let from = places.len() as u32;
-            places.extend(list);
+            places.extend(list.into_iter().map(|(needle, offset)| {
+                let first = gram_at(&needles[needle as usize], gram);
+                Place { needle, offset, first }
+            }));
             starts.insert(g, (from, places.len() as u32));
         }
         Lane { gram, stride, bitmap, triples, pairs, starts, places }
@@ -159,11 +170,14 @@ impl Lane {
     #[cold]
     fn check(&self, needles: &[Box<[u8]>], text: &[u8], at: usize, gram: u32, found: &mut impl FnMut(u32)) {
         let Some((from, to)) = self.starts.get(&gram) else { return };
-        for (id, offset) in &self.places[*from as usize..*to as usize] {
-            let needle = &needles[*id as usize];
-            let Some(start) = at.checked_sub(*offset as usize) else { continue };
+        for place in &self.places[*from as usize..*to as usize] {
+            let Some(start) = at.checked_sub(place.offset as usize) else { continue };
+            if gram_at(&text[start..], self.gram) != place.first {
+                continue;
+            }
+            let needle = &needles[place.needle as usize];
             if text.get(start..start + needle.len()).is_some_and(|t| t.eq_ignore_ascii_case(needle)) {
-                found(*id);
+                found(place.needle);
             }
         }
     }
