@@ -10,7 +10,7 @@ use crate::literal;
 use crate::pattern::{Order, Test};
 use ipnet::IpNet;
 use std::net::IpAddr;
-use tercel_ir::function::{compile_regex, fold, glob_to_regex};
+use tercel_ir::function::{check_regex, fold, glob_to_regex};
 use tercel_ir::{Expr, ExprKind, Type, Value};
 
 /// Cases with more branches are not opened but evaluated.
@@ -126,7 +126,7 @@ impl Compiler {
                 return Ok(Some(self.any(subject, vec![Test::Compare(order, n)])));
             }
             Tests::Regex(pattern) => {
-                if !want && compile_regex(&pattern).is_err() {
+                if !want && check_regex(&pattern).is_err() {
                     return Ok(Some(FALSE));
                 }
                 let empty = matches!(&self.subjects[subject as usize].null, v if v.text().is_empty());
