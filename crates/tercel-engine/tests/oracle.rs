@@ -86,7 +86,11 @@ fn scan(d: &mut Dice, data: &Data) -> Rel {
         .filter(|(n, _)| &**n != "hidden.one")
         .map(|(n, t)| Column::new(n.clone(), *t))
         .collect();
-    Rel { kind: RelKind::Scan { table: name.into() }, schema: Schema { columns: columns.into(), open: name == "T" }, span: S }
+    Rel {
+        kind: RelKind::Scan { table: name.into() },
+        schema: Schema { columns: columns.into(), open: name == "T" },
+        span: S,
+    }
 }
 
 fn expr(d: &mut Dice, from: &Schema, ty: Type, depth: usize, data: &Data) -> Expr {
