@@ -1,6 +1,6 @@
 //! Why nothing is left of a detection, or everything would match: the conditions that make it so.
 
-use crate::hub::Translation;
+use crate::hub::{Translation, says_source};
 use crate::logic::{as_bool, tidy, two_valued};
 use tercel_ir::Expr;
 
@@ -13,6 +13,14 @@ const MAX_TEXT: usize = 120;
 struct Part {
     said: String,
     becomes: Expr,
+    /// It asks whose records are meant.
+    of_source: bool,
+}
+
+impl Part {
+    fn new(condition: &Expr, said: String, becomes: Expr) -> Part {
+        Part { said, becomes, of_source: asks_source(condition) }
+    }
 }
 
 /// In words; nothing where no one or two conditions make it so.
@@ -20,11 +28,11 @@ pub(crate) fn cause(t: &mut Translation<'_>, predicate: &Expr, found: bool) -> O
     let mut parts = Vec::new();
     for c in t.conditions().iter().flat_map(conjuncts) {
         let becomes = two_valued(c, true).ok()?;
-        parts.push(Part { said: format!("{} (of the log source)", shown(c)), becomes });
+        parts.push(Part::new(c, format!("{} (of the log source)", shown(c)), becomes));
     }
     let own = parts.len();
     for c in conjuncts(predicate) {
-        parts.push(Part { said: shown(c), becomes: t.alone(c) });
+        parts.push(Part::new(c, shown(c), t.alone(c)));
     }
     if found {
         // Every one of them holds there.
@@ -37,7 +45,7 @@ pub(crate) fn cause(t: &mut Translation<'_>, predicate: &Expr, found: bool) -> O
     };
     for p in &parts {
         if never(t, vec![p.becomes.clone()]) {
-            let elsewhere = of_another_source(&p.said);
+            let elsewhere = if p.of_source { ", it asks for the records of another source" } else { "" };
             return Some(format!("{} never holds there{elsewhere}", p.said));
         }
     }
@@ -53,12 +61,11 @@ pub(crate) fn cause(t: &mut Translation<'_>, predicate: &Expr, found: bool) -> O
     None
 }
 
-/// What is said beside a condition that asks whose records are meant.
-fn of_another_source(said: &str) -> &'static str {
-    match ["`_sourceCategory ", "`_source ", "`_collector ", "`_index "].iter().any(|c| said.starts_with(c)) {
-        true => ", it asks for the records of another source",
-        false => "",
-    }
+/// Whether a condition asks nothing but whose records are meant, or in which partition they are.
+fn asks_source(condition: &Expr) -> bool {
+    let mut columns = Vec::new();
+    condition.columns(&mut columns);
+    !columns.is_empty() && columns.iter().all(|c| &*c.0 == "_index" || says_source(&c.0))
 }
 
 /// The conditions of a predicate that is never true, or always, before any target is asked.

@@ -202,12 +202,17 @@ impl Hub {
 fn other_sources(base: &str, predicate: &Expr) -> Option<Loss> {
     let mut columns = Vec::new();
     predicate.columns(&mut columns);
-    let scoped = columns.iter().any(|c| matches!(&*c.0, "_sourceCategory" | "_source" | "_collector"));
+    let scoped = columns.iter().any(|c| says_source(&c.0));
     (base == tercel_schema::SUMO_RECORDS && !scoped).then(|| Loss {
         what: "records of other sources".into(),
         why: "the search does not say whose records it means; these are Sysmon's".into(),
         effect: Effect::Narrower,
     })
+}
+
+/// Whether a column of Sumo Logic says where a record comes from.
+pub(crate) fn says_source(column: &str) -> bool {
+    matches!(column, "_sourceCategory" | "_source" | "_collector")
 }
 
 fn time_range() -> Loss {

@@ -102,6 +102,7 @@ mod pattern;
 mod probe;
 mod ruleset;
 mod scan;
+mod step;
 mod text;
 mod triples;
 mod value;

@@ -7,6 +7,8 @@
 //!
 //! As there, bit 5 of every byte is set before it is compared, and needles are folded.
 
+use crate::step::runs_here;
+
 /// Windows at most: more cost more than the grams of a lane.
 const MAX_WINDOWS: usize = 4;
 /// Needles that share a window at most, so that a text full of it costs no more than so many comparisons a
@@ -152,23 +154,12 @@ impl Probes {
     }
 }
 
-pub(crate) fn runs_here() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx2");
-    #[cfg(not(target_arch = "x86_64"))]
-    return false;
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Window, folded};
-
-    /// Positions looked at in one step.
-    const STEP: usize = 32;
-    /// Bytes that a step loads: the third byte of the last window stands two further.
-    const REACH: usize = STEP + 2;
+    use super::Window;
+    use crate::step::x86::{REACH, every, folded_from};
 
     /// Calls `meet` with every position where one of the windows stands, and perhaps with others.
     #[target_feature(enable = "avx2")]
@@ -180,13 +171,7 @@ mod x86 {
         // Of a pair the third byte may be anything.
         let any = windows.map(|w| all(if w.width == 2 { 0xFF } else { 0 }));
         let look = |b: &[u8; REACH]| {
-            let load = |at: usize| {
-                debug_assert!(at <= 2);
-                // SAFETY: 32 bytes from `at` on are among the 34.
-                let v = unsafe { _mm256_loadu_si256(b.as_ptr().add(at).cast()) };
-                _mm256_or_si256(v, all(0x20))
-            };
-            let (x, y, z) = (load(0), load(1), load(2));
+            let (x, y, z) = (folded_from(b, 0), folded_from(b, 1), folded_from(b, 2));
             let mut hits = _mm256_setzero_si256();
             for i in 0..N {
                 let two = _mm256_and_si256(_mm256_cmpeq_epi8(x, first[i]), _mm256_cmpeq_epi8(y, second[i]));
@@ -195,34 +180,7 @@ mod x86 {
             }
             _mm256_movemask_epi8(hits).cast_unsigned()
         };
-        let mut report = |from: usize, mut hits: u32| {
-            while hits != 0 {
-                meet(from + hits.trailing_zeros() as usize);
-                hits &= hits - 1;
-            }
-        };
-        let mut at = 0;
-        while let Some(b) = text.get(at..).and_then(|t| t.first_chunk::<REACH>()) {
-            let hits = look(b);
-            if hits != 0 {
-                report(at, hits);
-            }
-            at += STEP;
-        }
-        let rest = &text[at.min(text.len())..];
-        let mut last = [0; REACH + 2];
-        last[..rest.len()].copy_from_slice(rest);
-        if let Some(b) = last.first_chunk::<REACH>() {
-            report(at, look(b));
-        }
-        // The positions behind the first 32 of the rest, of which there is one at most.
-        if rest.len() > STEP {
-            for i in STEP..rest.len() {
-                if windows.iter().any(|w| folded(text[at + i]) == w.bytes[0]) {
-                    meet(at + i);
-                }
-            }
-        }
+        every(text, look, meet);
     }
 }
 

@@ -115,8 +115,11 @@ impl Lane {
         let shift = 32 - 6 - words.trailing_zeros();
         let mut bitmap = vec![0; words];
         let every = stride == 1;
-        let all: Vec<u32> = by_gram.keys().copied().collect();
-        let triples = if every && gram == 3 { Triples::new(&all) } else { None };
+        let triples = if every && gram == 3 {
+            Triples::new(&by_gram.keys().copied().collect::<Vec<_>>())
+        } else {
+            None
+        };
         let by_pairs = every && triples.is_none();
         let mut pairs = vec![0; if by_pairs { PAIRS } else { 0 }];
         let mut starts = FastMap::default();

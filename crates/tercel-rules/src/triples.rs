@@ -7,7 +7,8 @@
 //!
 //! As in [`crate::scan`], bit 5 of every byte is set before it is compared.
 
-use crate::probe::{runs_here, share};
+use crate::probe::share;
+use crate::step::runs_here;
 
 /// More triples let too much through.
 const MAX_TRIPLES: usize = 64;
@@ -94,11 +95,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::Tables;
-
-    /// Positions looked at in one step.
-    const STEP: usize = 32;
-    /// Bytes that a step loads: a triple at the last position ends two further.
-    const REACH: usize = STEP + 2;
+    use crate::step::x86::{REACH, every, folded_from};
 
     #[target_feature(enable = "avx2")]
     pub(super) fn scan(tables: &Tables, text: &[u8], meet: &mut impl FnMut(usize)) {
@@ -109,13 +106,10 @@ mod x86 {
         };
         let low = tables.low.each_ref().map(table);
         let high = tables.high.each_ref().map(table);
-        let (case, half) = (_mm256_set1_epi8(0x20), _mm256_set1_epi8(15));
+        let half = _mm256_set1_epi8(15);
         let look = |b: &[u8; REACH]| {
             let sets = |i: usize| {
-                debug_assert!(i <= 2);
-                // SAFETY: 32 bytes from `i` on are among the 34.
-                let v = unsafe { _mm256_loadu_si256(b.as_ptr().add(i).cast()) };
-                let v = _mm256_or_si256(v, case);
+                let v = folded_from(b, i);
                 let lower = _mm256_and_si256(v, half);
                 let upper = _mm256_and_si256(_mm256_srli_epi16(v, 4), half);
                 _mm256_and_si256(_mm256_shuffle_epi8(low[i], lower), _mm256_shuffle_epi8(high[i], upper))
@@ -124,25 +118,7 @@ mod x86 {
             let none = _mm256_cmpeq_epi8(all, _mm256_setzero_si256());
             !_mm256_movemask_epi8(none).cast_unsigned()
         };
-        let mut report = |from: usize, mut hits: u32| {
-            while hits != 0 {
-                meet(from + hits.trailing_zeros() as usize);
-                hits &= hits - 1;
-            }
-        };
-        let mut at = 0;
-        while let Some(b) = text.get(at..).and_then(|t| t.first_chunk::<REACH>()) {
-            let hits = look(b);
-            if hits != 0 {
-                report(at, hits);
-            }
-            at += STEP;
-        }
-        // Of the last bytes, 33 at most, a triple begins at the first 31 at most.
-        let rest = &text[at.min(text.len())..];
-        let mut last = [0; REACH];
-        last[..rest.len()].copy_from_slice(rest);
-        report(at, look(&last));
+        every(text, look, meet);
     }
 }
 

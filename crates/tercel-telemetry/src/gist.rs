@@ -111,6 +111,33 @@ pub fn push_own(value: &RawValue<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Holds parts to what [`TextParts`] promises of the text that they were made into. Returns whether they said anything.
+#[cfg(test)]
+pub(crate) fn check(parts: &dyn TextParts, text: &str) -> bool {
+    let mut own = Vec::new();
+    if !parts.own(&mut own) {
+        return false;
+    }
+    parts.fixed(&mut |t| {
+        own.push(APART);
+        own.extend_from_slice(t.text.as_bytes());
+    });
+    own.make_ascii_lowercase();
+    let text = text.to_ascii_lowercase();
+    let apart = |c: char| c.is_control() || !c.is_ascii() || "\"\\,{}[]".contains(c);
+    let mut at = 0;
+    for run in text.split(apart) {
+        let escaped = text[..at].ends_with('\\');
+        at = text[at..].find(run).map_or(at, |i| at + i) + run.len();
+        at += text[at..].chars().next().map_or(0, char::len_utf8);
+        let run = run.trim_start_matches(':');
+        let most = if escaped { run.len().min(5) } else { 0 };
+        let stands = (0..=most).any(|k| memchr::memmem::find(&own, &run.as_bytes()[k..]).is_some());
+        assert!(stands || run.chars().all(|c| PLAIN.contains(c)), "{run:?} of {text}");
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

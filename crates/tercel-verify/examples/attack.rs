@@ -4,26 +4,16 @@
 //!
 //! `cargo run --release -p tercel-verify --example attack -- FOLDER [--events N] [--seed N]`
 
+mod shared;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 use support::{Events, Random, Row, fires, mutate, without};
 use tercel_ir::{Rel, RelKind};
 use tercel_schema::{SchemaCatalog, Schemas};
 use tercel_verify::{Anything, BranchFormula, Budget, Formula, Relation, compare_formulas, dead_sites};
-
-fn files(dir: &Path, out: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
-    for e in entries.flatten().map(|e| e.path()) {
-        if e.is_dir() {
-            files(&e, out);
-        } else if e.extension().is_some_and(|x| x == "yml" || x == "yaml") {
-            out.push(e);
-        }
-    }
-}
 
 #[derive(Default)]
 struct Tally {
@@ -128,9 +118,7 @@ fn main() {
     };
     let wanted = value("--events").unwrap_or(1_000_000);
     let mut r = Random(value("--seed").unwrap_or(1));
-    let mut paths = Vec::new();
-    files(Path::new(dir), &mut paths);
-    paths.sort();
+    let paths = shared::rules(Path::new(&dir));
     let catalog = SchemaCatalog::new(Schemas::builtin(), Vec::new());
     let options = tercel_sigma::Options::default();
     let mut rules: Vec<(String, Rel)> = Vec::new();

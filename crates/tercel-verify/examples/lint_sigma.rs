@@ -2,22 +2,13 @@
 //!
 //! `cargo run --release -p tercel-verify --example lint_sigma -- FOLDER [--list] [--no-dead] [--open] [--overlap] [--pairs]`
 
+mod shared;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tercel_schema::{SchemaCatalog, Schemas};
 use tercel_verify::{Anything, Budget, Formula, Verdict, dead_sites, satisfiable};
-
-fn rules(dir: &Path, out: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
-    for e in entries.flatten().map(|e| e.path()) {
-        if e.is_dir() {
-            rules(&e, out);
-        } else if e.extension().is_some_and(|x| x == "yml" || x == "yaml") {
-            out.push(e);
-        }
-    }
-}
 
 /// Peak resident memory in MB, where the system says it.
 fn peak() -> Option<u64> {
@@ -33,9 +24,7 @@ fn main() {
         return;
     };
     let (list, dead) = (args.iter().any(|a| a == "--list"), !args.iter().any(|a| a == "--no-dead"));
-    let mut files = Vec::new();
-    rules(Path::new(dir), &mut files);
-    files.sort();
+    let files = shared::rules(Path::new(&dir));
     let start = Instant::now();
     let catalog = SchemaCatalog::new(Schemas::builtin(), Vec::new());
     let budget = Budget::default();

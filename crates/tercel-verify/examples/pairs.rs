@@ -3,23 +3,14 @@
 //! `cargo run --release -p tercel-verify --example pairs -- FOLDER [PAIRS]` takes neighbouring rules of one log
 //! source. Each pair is measured from reading both files to the answer; the views are opened before.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tercel_ir::Rel;
 use tercel_schema::{SchemaCatalog, Schemas};
 use tercel_verify::{Budget, compare};
-
-fn rules(dir: &Path, out: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
-    for e in entries.flatten().map(|e| e.path()) {
-        if e.is_dir() {
-            rules(&e, out);
-        } else if e.extension().is_some_and(|x| x == "yml" || x == "yaml") {
-            out.push(e);
-        }
-    }
-}
 
 /// The one rule of a file over one event, and the log source that it is about.
 fn load(file: &Path, catalog: &SchemaCatalog) -> Option<(String, Rel)> {
@@ -42,9 +33,7 @@ fn main() {
         return;
     };
     let most = args.next().and_then(|n| n.parse().ok()).unwrap_or(2_000);
-    let mut files = Vec::new();
-    rules(Path::new(&dir), &mut files);
-    files.sort();
+    let files = shared::rules(Path::new(&dir));
     let catalog = SchemaCatalog::new(Schemas::builtin(), Vec::new());
     let mut sources: BTreeMap<String, Vec<&PathBuf>> = BTreeMap::new();
     for f in &files {

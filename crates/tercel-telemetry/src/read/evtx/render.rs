@@ -111,8 +111,8 @@ pub(super) fn compile(tree: &Tree) -> Option<Program> {
     c.element(root, is_container(&root.name))?;
     c.flush();
     let names = root.children.iter().filter_map(|n| c.child(n)).map(|e| e.name.clone()).collect();
-    // Not all of it is written in every event, and the root's name stands apart.
-    c.literals.push_str(&format!("\"{}\"", root.name));
+    // Not all of it is written in every event; the root's name, and what objects are made with, stand apart.
+    c.literals.push_str(&format!("\"{}\"#attributes\"#text\"", root.name));
     Some(Program { literals: FixedText::new(c.literals), ops: c.ops, root: root.name.clone(), names })
 }
 

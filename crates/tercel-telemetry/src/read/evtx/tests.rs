@@ -11,6 +11,7 @@ use tercel_schema::Schemas;
 use super::build::{Instance, Value, Xml, element, event, log, null, string, system, text, utf16};
 use super::*;
 use crate::event::{EventSink, RawEvent};
+use crate::gist;
 use crate::layout::ByLayout;
 use crate::options::ReadOptions;
 use crate::shape::Recogniser;
@@ -94,6 +95,8 @@ struct Fed {
     events: Vec<String>,
     texts: Vec<String>,
     not_walked: usize,
+    /// Texts that said what they are made of.
+    in_parts: usize,
     /// Layouts after which all are forgotten.
     limit: usize,
     generation: u64,
@@ -125,6 +128,9 @@ impl ByLayout for Fed {
         self.events.push(out);
         let mut text = String::new();
         e.text.push(&mut text);
+        if let EventText::Parts(parts) = e.text {
+            self.in_parts += usize::from(gist::check(parts, &text));
+        }
         self.texts.push(text);
         ControlFlow::Continue(())
     }
@@ -228,6 +234,12 @@ fn captured_logs() {
     }
     eprintln!("{records} records, {left} of them not walked: {not_walked:#?}");
     assert!(left * 20 <= records, "{left} of {records} records were not walked: {not_walked:#?}");
+    eprintln!("{} texts said what they are made of", out.in_parts);
+    assert!(
+        out.in_parts * 20 >= records * 19,
+        "only {} texts of {records} said what they are made of",
+        out.in_parts
+    );
     let declined = recogniser.take_walker().declined.get();
     eprintln!("the text of {declined} was left to the full parser");
     assert!(declined * 100 <= records, "{declined} texts of {records} were left to the full parser");
