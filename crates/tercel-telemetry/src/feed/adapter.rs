@@ -13,14 +13,14 @@ use crate::event::{EventSink, RawEvent};
 use crate::layout::{ByLayout, EventText, LaidOut, LayoutSink};
 use crate::value::{Field, RawValue, object_text};
 
-/// Layouts that are remembered. Real data has hundreds; hostile data may have one an event.
+/// Layouts that are remembered, and orders of their names. Real data has hundreds; hostile data may have one an event.
 pub(super) const MAX_LAYOUTS: usize = 4096;
 
 /// One sequence of names in one table.
 struct Known {
     table: Name,
     /// All names of the events, repeated ones too: what is compared.
-    names: Vec<Box<str>>,
+    names: Vec<Name>,
     /// For each name of the layout the field it is in; empty: each is in its own.
     from: Vec<u32>,
     /// The sink's number.
@@ -35,6 +35,17 @@ impl Known {
     }
 }
 
+/// A layout of the sink, to be found by its names in any order: some carriers write the same names in another order in
+/// every event.
+struct Announced {
+    table: Name,
+    /// The names, sorted, and where in the layout each is.
+    sorted: Vec<(Name, u32)>,
+    id: Option<usize>,
+}
+
+type ByHash = HashMap<u64, Vec<u32>, std::hash::BuildHasherDefault<NameHasher>>;
+
 /// What a thread knows about layouts, and the sink it pushes into.
 pub(super) struct Layouts<'w, S> {
     pub sink: S,
@@ -43,10 +54,12 @@ pub(super) struct Layouts<'w, S> {
     /// The sink wants no more, or the reading is to end.
     broke: bool,
     known: Vec<Known>,
-    by_hash: HashMap<u64, Vec<u32>, std::hash::BuildHasherDefault<NameHasher>>,
-    /// Which one followed which, last time.
+    by_hash: ByHash,
+    /// The one of the last event.
     last: usize,
-    /// Layouts announced in this generation.
+    layouts: Vec<Announced>,
+    by_names: ByHash,
+    /// Layouts announced in this generation, by whomever.
     announced: usize,
     generation: u64,
     values: Vec<RawValue<'static>>,
@@ -62,6 +75,13 @@ pub(super) fn recycle_values<'b>(mut values: Vec<RawValue<'_>>) -> Vec<RawValue<
     values.into_iter().map(|_| RawValue::Null).collect()
 }
 
+fn hash_of<'n>(table: &Name, names: impl Iterator<Item = &'n str>) -> u64 {
+    let mut hasher = NameHasher::default();
+    hasher.write(table.as_bytes());
+    names.for_each(|n| hasher.write(n.as_bytes()));
+    hasher.finish()
+}
+
 impl<'w, S: LayoutSink> Layouts<'w, S> {
     pub fn new(sink: S, stop: &'w AtomicBool) -> Layouts<'w, S> {
         Layouts {
@@ -71,6 +91,8 @@ impl<'w, S: LayoutSink> Layouts<'w, S> {
             known: Vec::new(),
             by_hash: HashMap::default(),
             last: 0,
+            layouts: Vec::new(),
+            by_names: HashMap::default(),
             announced: 0,
             generation: 0,
             values: Vec::new(),
@@ -82,14 +104,20 @@ impl<'w, S: LayoutSink> Layouts<'w, S> {
     /// Announces a layout; forgets all others if there are too many.
     pub fn announce(&mut self, table: &Name, names: &[Name]) -> Option<usize> {
         if self.announced >= MAX_LAYOUTS {
-            self.known.clear();
-            self.by_hash.clear();
+            self.forget_orders();
+            self.layouts.clear();
+            self.by_names.clear();
             self.announced = 0;
             self.generation += 1;
             self.sink.forget_layouts();
         }
         self.announced += 1;
         self.sink.layout(table, names)
+    }
+
+    fn forget_orders(&mut self) {
+        self.known.clear();
+        self.by_hash.clear();
     }
 
     /// How often all layouts were forgotten.
@@ -130,12 +158,7 @@ impl<'w, S: LayoutSink> Layouts<'w, S> {
         if self.known.get(self.last).is_some_and(|k| k.fits(table, fields)) {
             return self.last;
         }
-        let mut hasher = NameHasher::default();
-        hasher.write(table.as_bytes());
-        for f in fields {
-            hasher.write(f.name.as_bytes());
-        }
-        let hash = hasher.finish();
+        let hash = hash_of(table, fields.iter().map(|f| f.name.as_ref()));
         let found = self
             .by_hash
             .get(&hash)
@@ -149,27 +172,57 @@ impl<'w, S: LayoutSink> Layouts<'w, S> {
 
     #[cold]
     fn add(&mut self, table: &Name, fields: &[Field<'_>], hash: u64) -> usize {
-        let mut names: Vec<Name> = Vec::with_capacity(fields.len());
-        let mut from = Vec::with_capacity(fields.len());
-        let mut seen = std::collections::HashSet::new();
-        for (i, f) in fields.iter().enumerate() {
-            if seen.insert(f.name.as_ref()) {
-                names.push(f.name.as_ref().into());
-                from.push(u32::try_from(i).unwrap_or(u32::MAX));
-            }
+        if self.known.len() >= MAX_LAYOUTS {
+            self.forget_orders();
         }
-        if from.len() == fields.len() {
+        // Each name with its first field; those that come again do not count.
+        let mut first: Vec<u32> = (0..fields.len() as u32).collect();
+        let name = |i: u32| fields[i as usize].name.as_ref();
+        first.sort_unstable_by(|a, b| name(*a).cmp(name(*b)).then(a.cmp(b)));
+        first.dedup_by(|b, a| name(*a) == name(*b));
+        let layout = self.layout_of(table, fields, &first);
+        let Announced { table, sorted, id } = &self.layouts[layout];
+        let mut from = vec![0; first.len()];
+        for ((_, place), field) in sorted.iter().zip(&first) {
+            from[*place as usize] = *field;
+        }
+        if from.len() == fields.len() && from.iter().zip(0..).all(|(f, i)| *f == i) {
             from.clear();
         }
-        let id = self.announce(table, &names);
-        self.known.push(Known {
-            table: table.clone(),
-            names: fields.iter().map(|f| f.name.as_ref().into()).collect(),
-            from,
-            id,
-        });
+        let shared = |f: &Field<'_>| {
+            let at = sorted.binary_search_by(|(n, _)| (**n).cmp(f.name.as_ref()));
+            at.map_or_else(|_| f.name.as_ref().into(), |i| sorted[i].0.clone())
+        };
+        let names = fields.iter().map(shared).collect();
+        self.known.push(Known { table: table.clone(), names, from, id: *id });
         let index = self.known.len() - 1;
-        self.by_hash.entry(hash).or_default().push(u32::try_from(index).unwrap_or(u32::MAX));
+        self.by_hash.entry(hash).or_default().push(index as u32);
+        index
+    }
+
+    /// The layout with the names of these fields, which are sorted by their names and distinct.
+    fn layout_of(&mut self, table: &Name, fields: &[Field<'_>], distinct: &[u32]) -> usize {
+        let names = || distinct.iter().map(|i| fields[*i as usize].name.as_ref());
+        let hash = hash_of(table, names());
+        let is = |l: &Announced| {
+            l.table == *table
+                && l.sorted.len() == distinct.len()
+                && l.sorted.iter().zip(names()).all(|((a, _), b)| **a == *b)
+        };
+        let list = self.by_names.get(&hash).map_or(&[][..], |l| &l[..]);
+        if let Some(i) = list.iter().find(|i| is(&self.layouts[**i as usize])) {
+            return *i as usize;
+        }
+        // In the order in which they are met.
+        let mut order: Vec<u32> = distinct.to_vec();
+        order.sort_unstable();
+        let in_order: Vec<Name> = order.iter().map(|i| fields[*i as usize].name.as_ref().into()).collect();
+        let id = self.announce(table, &in_order);
+        let mut sorted: Vec<(Name, u32)> = in_order.into_iter().zip(0..).collect();
+        sorted.sort_unstable();
+        self.layouts.push(Announced { table: table.clone(), sorted, id });
+        let index = self.layouts.len() - 1;
+        self.by_names.entry(hash).or_default().push(index as u32);
         index
     }
 

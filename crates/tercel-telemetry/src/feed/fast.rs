@@ -192,7 +192,7 @@ impl Fast {
 
     /// Looks at a line that was not known, without its line end, so that it is known the next time.
     pub fn learn(&mut self, line: &[u8], recogniser: &mut Recogniser<'_>) {
-        if self.savings < PRICE || line.first() != Some(&b'{') {
+        if self.savings < PRICE || line.first() != Some(&b'{') || !recogniser.last_has_plan() {
             return;
         }
         self.savings -= PRICE;

@@ -1,6 +1,6 @@
 //! The reading by layout, held to the ordinary one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
@@ -25,7 +25,8 @@ struct Seen {
     source: String,
     record: i64,
     table: String,
-    fields: Vec<(String, String)>,
+    /// By name: a layout stands for its names in any order.
+    fields: BTreeMap<String, String>,
     times: String,
     text: String,
 }
@@ -348,6 +349,10 @@ const ODD: [&str; 18] = [
 type Change = (u8, prop::sample::Index, prop::sample::Index);
 
 fn change(line: &str, (kind, a, b): &Change) -> String {
+    // An earlier change may have cut off all of it.
+    if line.is_empty() {
+        return String::new();
+    }
     let mut fields: Vec<&str> = line.trim_matches(['{', '}']).split(",\"").collect();
     let n = fields.len();
     match kind % 9 {
@@ -441,6 +446,36 @@ fn many_layouts() {
     let file = file_of(text.as_bytes());
     let options = ReadOptions { threads: 1, ..ReadOptions::default() };
     compare(&open(&[file.path().to_str().unwrap()], &options), 1 << 20);
+}
+
+#[test]
+fn names_in_any_order_are_one_layout() {
+    // A carrier that is read in the ordinary way, with its keys in another order each time; one event has a key more.
+    let keys = [
+        r#""log_name":"Security""#,
+        r#""event_id":4688"#,
+        r#""source_name":"Microsoft-Windows-Security-Auditing""#,
+        r#""event_data":{"B":"2","NewProcessName":"a.exe"}"#,
+        r#""computer_name":"host""#,
+        r#""@timestamp":"2020-01-01T00:00:00Z""#,
+    ];
+    let mut text = String::new();
+    for i in 0..60 {
+        let mut keys: Vec<&str> = keys.into();
+        keys.rotate_left(i % 6);
+        keys.swap(1, 2 + i / 15);
+        if i == 40 {
+            keys.push(r#""more":1"#);
+        }
+        text.push_str(&format!("{{{}}}\n", keys.join(",")));
+    }
+    let file = file_of(text.as_bytes());
+    let options = ReadOptions { threads: 1, ..ReadOptions::default() };
+    let inputs = open(&[file.path().to_str().unwrap()], &options);
+    compare(&inputs, 1 << 20);
+    let (sinks, _) =
+        inputs.feed(schemas(), &Laid::default, &mut |_| ControlFlow::Continue(()), &Progress::new());
+    assert_eq!(sinks[0].layouts.len(), 2);
 }
 
 #[test]

@@ -16,8 +16,9 @@ use crate::value::RawValue;
 const NONE: u32 = u32::MAX;
 /// Nodes at most: 64 bytes each.
 const MAX_NODES: usize = 1 << 15;
-/// Edges out of one node, because they are tried one after another.
-const MAX_EDGES: usize = 32;
+/// Edges out of one node, because they are tried one after another. Carriers that write keys in any order have some
+/// dozens out of the root.
+const MAX_EDGES: usize = 256;
 /// Values of a line at most.
 pub(super) const MAX_VALUES: usize = 512;
 /// The longest text between values.

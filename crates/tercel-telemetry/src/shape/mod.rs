@@ -93,6 +93,8 @@ pub struct Recogniser<'s> {
     cloud: sentinel::Tables,
     /// Events by table and shape, wanted or not.
     counts: Vec<(Name, Shape, u64)>,
+    /// The shape of the last record.
+    last: Option<Shape>,
     events: u64,
     /// What the walk of event logs remembers of one file for the next.
     walker: Walker,
@@ -140,6 +142,7 @@ impl<'s> Recogniser<'s> {
             defender: defender::Tables::new(schemas),
             cloud: sentinel::Tables::new(schemas),
             counts: Vec::new(),
+            last: None,
             events: 0,
             walker: Walker::default(),
         }
@@ -166,6 +169,7 @@ impl<'s> Recogniser<'s> {
     }
 
     fn count(&mut self, table: &Name, shape: Shape) {
+        self.last = Some(shape);
         // A file has few tables, and mostly the same one again.
         match self
             .counts
@@ -175,6 +179,11 @@ impl<'s> Recogniser<'s> {
             Some((_, _, n)) => *n += 1,
             None => self.counts.push((table.clone(), shape, 1)),
         }
+    }
+
+    /// Whether [`Recogniser::plan`] may know a plan for records like the last one.
+    pub(crate) fn last_has_plan(&self) -> bool {
+        matches!(self.last, Some(Shape::FlatWindows | Shape::Defender | Shape::Other))
     }
 
     /// The field that gives the time of events that have it, if one was named.
