@@ -296,7 +296,29 @@ pub enum Scalar {
     Str(String),
 }
 
+/// A truth value as text, in the spellings of YAML 1.1.
+pub(crate) fn bool_of(text: &str) -> Option<bool> {
+    let is = |list: [&str; 3]| list.iter().any(|t| text.eq_ignore_ascii_case(t));
+    if is(["true", "yes", "on"]) {
+        Some(true)
+    } else if is(["false", "no", "off"]) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
 impl Scalar {
+    /// As true or false, in any of the spellings of YAML 1.1: rules are written for readers of that, to which
+    /// `yes`, `no`, `on` and `off` are no texts.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Scalar::Bool(b) => Some(*b),
+            Scalar::Str(s) => bool_of(s),
+            _ => None,
+        }
+    }
+
     /// As text; null is empty.
     pub fn text(&self) -> String {
         match self {

@@ -242,12 +242,12 @@ impl Lowering<'_> {
             Kind::Cidr => self.cidr_test(field, item, v),
             Kind::Compare(op) => self.compare_test(field, plan, op, v),
             Kind::FieldRef => self.reference_test(field, plan, item, v),
-            Kind::Exists => match &v.node {
-                Scalar::Bool(true) => field.present(v.span),
-                Scalar::Bool(false) => Expr::not(field.present(v.span), v.span),
-                Scalar::Str(s) if s.eq_ignore_ascii_case("true") => field.present(v.span),
-                Scalar::Str(s) if s.eq_ignore_ascii_case("false") => Expr::not(field.present(v.span), v.span),
-                _ => self.fail(Diagnostic::error("invalid-value", "`exists` takes true or false").at(v.span)),
+            Kind::Exists => match v.node.as_bool() {
+                Some(true) => field.present(v.span),
+                Some(false) => Expr::not(field.present(v.span), v.span),
+                None => {
+                    self.fail(Diagnostic::error("invalid-value", "`exists` takes true or false").at(v.span))
+                }
             },
             Kind::Text => Expr::boolean(false, v.span),
         }

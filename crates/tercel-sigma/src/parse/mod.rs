@@ -5,7 +5,7 @@ mod detection;
 mod meta;
 
 use crate::ast::{
-    CorrelationRule, Document, File, FilterRule, FilterTargets, LogSource, Rule, Spanned, Text,
+    CorrelationRule, Document, File, FilterRule, FilterTargets, LogSource, Rule, Spanned, Text, bool_of,
 };
 use crate::sink::Sink;
 use crate::yaml::{self, Kind, Limits, Node};
@@ -363,11 +363,14 @@ fn keep_generate(cx: &mut Cx<'_>, meta: &mut meta::Builder, generate: Option<(Te
 }
 
 fn boolean(cx: &mut Cx<'_>, key: &str, node: Node) -> Option<Spanned<bool>> {
-    match node.kind {
-        Kind::Bool(b) => Some(Spanned::new(b, node.span)),
-        Kind::Str(ref s) if s.eq_ignore_ascii_case("true") => Some(Spanned::new(true, node.span)),
-        Kind::Str(ref s) if s.eq_ignore_ascii_case("false") => Some(Spanned::new(false, node.span)),
-        _ => {
+    let value = match &node.kind {
+        Kind::Bool(b) => Some(*b),
+        Kind::Str(s) => bool_of(s),
+        _ => None,
+    };
+    match value {
+        Some(b) => Some(Spanned::new(b, node.span)),
+        None => {
             cx.error(
                 "invalid-value",
                 format!("`{key}` takes true or false, and this is {}", node.describe()),

@@ -4,7 +4,7 @@ use super::{
     AttributeOp, Conditions, FieldCondition, FieldMap, Handled, Item, ItemCondition, Join, MAX_NESTING,
     Names, Pipeline, RuleCondition, StateTest, Transformation,
 };
-use crate::ast::{Comparison, Scalar, Spanned, Text};
+use crate::ast::{Comparison, Scalar, Spanned, Text, bool_of};
 use crate::condition::{self, Expression};
 use crate::lower::translate;
 use crate::sink::Sink;
@@ -627,9 +627,14 @@ impl Parser<'_> {
     }
 
     fn boolean(&mut self, node: Node, what: &str) -> bool {
-        match node.kind {
-            Kind::Bool(b) => b,
-            _ => {
+        let value = match &node.kind {
+            Kind::Bool(b) => Some(*b),
+            Kind::Str(s) => bool_of(s),
+            _ => None,
+        };
+        match value {
+            Some(b) => b,
+            None => {
                 self.error(
                     format!("`{what}` takes true or false, and this is {}", node.describe()),
                     node.span,
