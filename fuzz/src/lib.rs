@@ -1,5 +1,8 @@
 //! What the targets of the readers share.
 
+pub mod program;
+pub mod world;
+
 use std::ops::ControlFlow;
 
 use tercel_schema::Schemas;
