@@ -152,6 +152,21 @@ impl Room {
     }
 }
 
+impl Room {
+    /// The text of the event that is being met, written at most once.
+    fn text_of(&mut self, event: &LaidOut<'_>) -> Arc<str> {
+        if let EventText::Written(text) = event.text {
+            return text.into();
+        }
+        if !self.has_text {
+            self.text.clear();
+            event.text.push(&mut self.text);
+            self.has_text = true;
+        }
+        self.text.as_str().into()
+    }
+}
+
 impl Matcher {
     /// A matcher with nothing remembered.
     pub fn new(set: Arc<RuleSet>) -> Matcher {
@@ -318,9 +333,7 @@ impl Matcher {
             let (id, want) = set.rules[unit.rule as usize];
             self.out.counts[unit.rule as usize] += 1;
             if want.text && text.is_none() {
-                let mut t = String::new();
-                event.text.push(&mut t);
-                text = Some(t.into());
+                text = Some(self.room.text_of(event));
             }
             let row = unit.row.as_ref().map(|r| row(r, &set, &self.layouts[layout], &self.source, event));
             let text = text.clone().filter(|_| want.text);

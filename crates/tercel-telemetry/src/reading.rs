@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use tercel_ir::Name;
 use tercel_schema::Schemas;
@@ -236,16 +236,16 @@ impl EventSink for Newest {
 ///
 /// # Errors
 /// In words, if the locator's file cannot be read (any more) or has no such row.
-pub fn resolve_event(inputs: &Inputs, event: &str) -> Result<String, String> {
+pub fn resolve_event(inputs: &Inputs, event: &Arc<str>) -> Result<Arc<str>, String> {
     match event.strip_prefix(parquet::LOCATOR) {
-        None => Ok(event.to_owned()),
+        None => Ok(event.clone()),
         Some(rest) => {
             let bad = || format!("`{event}` does not name a row");
             let (file, row) = rest.split_once(':').ok_or_else(bad)?;
             let file: usize = file.parse().map_err(|_| bad())?;
             let row: usize = row.parse().map_err(|_| bad())?;
             let file = inputs.files.get(file).filter(|f| f.format == Format::Parquet).ok_or_else(bad)?;
-            parquet::row_text(file, row)
+            parquet::row_text(file, row).map(Into::into)
         }
     }
 }

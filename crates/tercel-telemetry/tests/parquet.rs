@@ -85,13 +85,13 @@ fn events_of_one_table_by_columns() {
     assert_eq!((&got[0]["DestinationPort"], &got[1]["DestinationPort"]), (&json!(443), &Value::Null));
     assert_eq!((&got[2]["$record"], &got[2]["NotThere"]), (&json!(2), &Value::Null));
     let inputs = Inputs::open(&[path.to_owned()], &ReadOptions::default());
-    let event = resolve_event(&inputs, got[1]["$event"].as_str().unwrap()).unwrap();
+    let event = resolve_event(&inputs, &got[1]["$event"].as_str().unwrap().into()).unwrap();
     let event: Value = serde_json::from_str(&event).unwrap();
     assert_eq!(event["Unused"], "y");
     assert_eq!(event.get("Hostname"), None);
-    assert!(resolve_event(&inputs, "@parquet:0:99").is_err());
-    assert!(resolve_event(&inputs, "@parquet:7:0").is_err());
-    assert_eq!(resolve_event(&inputs, "{\"a\":1}").unwrap(), "{\"a\":1}");
+    assert!(resolve_event(&inputs, &"@parquet:0:99".into()).is_err());
+    assert!(resolve_event(&inputs, &"@parquet:7:0".into()).is_err());
+    assert_eq!(&*resolve_event(&inputs, &"{\"a\":1}".into()).unwrap(), "{\"a\":1}");
     assert_eq!(
         inputs.newest_time(&Schemas::builtin()),
         tercel_ir::time::parse_datetime("2024-03-05T10:20:31Z")

@@ -14,6 +14,7 @@ use crate::values::{Cells, batch_cells};
 use crate::{EngineError, Options, session};
 use datafusion::arrow::array::RecordBatch;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use tercel_ir::{Column, Name, Rel, Value};
 
 /// One detection to run.
@@ -32,7 +33,7 @@ pub struct Provenance {
     pub source: Option<String>,
     pub record: Option<i64>,
     /// The whole event as JSON text.
-    pub event: Option<String>,
+    pub event: Option<Arc<str>>,
 }
 
 /// A row that a plan gave.
@@ -75,7 +76,7 @@ impl Hit<'_> {
             time: time.get(self.row).as_i64(),
             source: text(source),
             record: record.get(self.row).as_i64(),
-            event: text(event),
+            event: text(event).map(Into::into),
         })
     }
 }

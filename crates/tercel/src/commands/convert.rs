@@ -256,7 +256,7 @@ fn row(d: &Detection, c: &Conversion) -> Vec<Cell> {
         Cell::text(&d.title),
         Cell::text(&c.text),
         Cell::text(word(c.fidelity)),
-        Cell::Json(losses),
+        Cell::Json(losses.into()),
         Cell::list(&c.assumptions),
         Cell::maybe(c.reason.clone()),
     ]

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tercel_ir::{Type, Value};
 
 /// How rows are written.
@@ -72,7 +73,7 @@ impl Column {
 pub enum Cell {
     Value(Value),
     /// A JSON value as its source wrote it: passed through, so that no digit and no order is lost.
-    Json(String),
+    Json(Arc<str>),
 }
 
 impl Cell {
@@ -105,7 +106,7 @@ impl Cell {
         match self {
             Cell::Value(Value::Null) => true,
             Cell::Value(Value::Str(s)) => s.is_empty(),
-            Cell::Json(j) => j == "null",
+            Cell::Json(j) => &**j == "null",
             Cell::Value(_) => false,
         }
     }
@@ -116,7 +117,7 @@ impl Cell {
             Cell::Value(v) => v.to_text(),
             Cell::Json(j) => match serde_json::from_str::<String>(j) {
                 Ok(text) => text,
-                Err(_) if j == "null" => String::new(),
+                Err(_) if &**j == "null" => String::new(),
                 Err(_) => json::one_line(j).into_owned(),
             },
         }

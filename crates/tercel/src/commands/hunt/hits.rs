@@ -114,7 +114,7 @@ impl<'a> Hits<'a> {
     /// The event of a hit: for a Sigma rule what its source wrote, for a query the row that it gives.
     fn event(&self, d: &Detection, row: &dyn Fn() -> Row, from: Option<&Provenance>) -> Cell {
         if d.language == Language::Sigma
-            && let Some(text) = from.and_then(|p| p.event.as_deref())
+            && let Some(text) = from.and_then(|p| p.event.as_ref())
         {
             return match tercel_telemetry::resolve_event(&self.data.inputs, text) {
                 Ok(json) => Cell::Json(json),

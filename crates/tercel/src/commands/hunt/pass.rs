@@ -85,7 +85,7 @@ impl Pass<'_, '_> {
                         time: h.time,
                         source: Some(h.source.to_string()),
                         record: Some(h.record),
-                        event: h.text.as_deref().map(str::to_string),
+                        event: h.text,
                     };
                     let row = h.row.unwrap_or_default();
                     self.found(job.rule, &job.rel, (unit, h.nth), Some(from), &row)?;
