@@ -284,6 +284,7 @@ fn test_events_of_something_large() {
             time: Duration::from_secs(1),
             given: &[],
             misses: true,
+            rows: None,
         };
         let made = events(&rel(&text), "T", &request);
         let t = start.elapsed();

@@ -8,6 +8,7 @@
 //! handed out.
 
 mod inline;
+mod rows;
 mod sites;
 mod tree;
 mod vary;
@@ -17,6 +18,7 @@ use crate::formula::Node;
 use crate::prover::{Answer, Row};
 use crate::questions::event;
 use crate::{Budget, Event, Unknown};
+pub use rows::Rows;
 use sites::{Site, sites};
 use std::time::{Duration, Instant};
 use tercel_ir::{Expr, Name, Rel, Span, Type, Value};
@@ -73,6 +75,8 @@ pub struct Case {
     pub fires: bool,
     /// What it shows; at least one.
     pub shows: Vec<Shown>,
+    /// It is such a row as was asked for: see [`Request::rows`].
+    pub row: bool,
 }
 
 const WHOLE: Shown = Shown { role: Role::Whole, span: None, item: None };
@@ -108,7 +112,85 @@ pub struct Generated {
     pub alternatives: usize,
 }
 
+impl Generated {
+    /// Takes from other events of the detection those that show what these cannot. `again`: these were asked to
+    /// be rows as a source writes them, and the others the same without that, so that what is said of parts
+    /// without an event is what the others say.
+    pub fn complete(&mut self, other: Generated, again: bool) {
+        let of = |s: &Shown| (s.span, s.item.clone());
+        let fits = |m: &Missing, s: &Shown| {
+            let role = m.part.role == s.role || m.part.role == Role::Alternative && s.role == Role::Shared;
+            role && of(&m.part) == of(s)
+        };
+        for mut c in other.cases {
+            c.shows.retain(|s| {
+                let shared = |x: &Shown| x.role == Role::Shared && of(x) == of(s);
+                let known = s.role == Role::Shared && self.cases.iter().any(|c| c.shows.iter().any(shared));
+                !known && self.missing.iter().any(|m| fits(m, s))
+            });
+            if c.shows.is_empty() {
+                continue;
+            }
+            self.missing.retain(|m| !c.shows.iter().any(|s| fits(m, s)));
+            self.cases.push(c);
+        }
+        if again {
+            self.missing.retain_mut(|m| {
+                let said = other.missing.iter().find(|o| o.part == m.part);
+                m.why = said.map_or(Gap::None, |s| s.why.clone());
+                said.is_some()
+            });
+        }
+        self.cases.sort_by_key(|c| !c.fires);
+    }
+
+    /// Parts of which it is only known that no such row shows them, or shows them alone: an event that is
+    /// no such row may.
+    fn open(&mut self) {
+        let alone = |s: &Shown| (s.role == Role::Shared).then(|| Shown { role: Role::Alternative, ..s.clone() });
+        let shared: Vec<Shown> = self.cases.iter().flat_map(|c| c.shows.iter().filter_map(alone)).collect();
+        self.missing.extend(shared.into_iter().map(|part| Missing { part, why: Gap::None }));
+    }
+}
+
+/// Test events of one table: rows as its source writes them, of the first of these kinds of which there are any,
+/// and other events for what no such row shows.
+///
+/// # Errors
+/// As of [`events`].
+pub fn rows_first(
+    rel: &Rel,
+    table: &str,
+    kinds: &[Rows<'_>],
+    request: &Request<'_>,
+) -> Result<Generated, Unknown> {
+    let deadline = Instant::now() + request.time;
+    let mut best: Option<Generated> = None;
+    for rows in kinds {
+        // What is left is for what cannot be a row.
+        let time = deadline.saturating_duration_since(Instant::now()) * 2 / 3;
+        if let Ok(made) = events(rel, table, &Request { rows: Some(*rows), time, ..*request })
+            && !made.cases.is_empty()
+        {
+            best = Some(made);
+            break;
+        }
+    }
+    let Some(mut best) = best else { return events(rel, table, &Request { rows: None, ..*request }) };
+    best.open();
+    if best.missing.is_empty() {
+        return Ok(best);
+    }
+    let time = deadline.saturating_duration_since(Instant::now());
+    match events(rel, table, &Request { rows: None, time, ..*request }) {
+        Ok(other) => best.complete(other, true),
+        Err(u) => best.missing.iter_mut().for_each(|m| m.why = Gap::Unknown(u.reason.clone())),
+    }
+    Ok(best)
+}
+
 /// How to generate.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// Of each question.
     pub budget: Budget,
@@ -120,6 +202,8 @@ pub struct Request<'a> {
     pub given: &'a [Vec<(Name, Value)>],
     /// Whether near misses are wanted.
     pub misses: bool,
+    /// What events are like; nothing: anything that the columns can hold.
+    pub rows: Option<Rows<'a>>,
 }
 
 /// The tables whose events a detection reads, in the order of its text.
@@ -149,7 +233,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
         return Err(Unknown::new(format!("it does not read {table}")));
     };
     let deadline = Instant::now() + request.time;
-    let tree = Tree::new(&branches, &mut flat, deadline)?;
+    let tree = Tree::new(&branches, &mut flat, request.rows, deadline)?;
     let mut run = Run {
         tree,
         request,
@@ -173,7 +257,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
 }
 
 struct Run<'r> {
-    tree: Tree,
+    tree: Tree<'r>,
     request: &'r Request<'r>,
     table: Name,
     assumptions: Vec<crate::Assumption>,
@@ -210,6 +294,11 @@ impl Run<'_> {
         for a in &self.assumptions {
             let column = Expr::column(a.column.clone(), Type::Bool, Span::default());
             apart.push(self.tree.prover.builder.truth(&column, false)?);
+        }
+        for e in &self.tree.holds {
+            let builder = &mut self.tree.prover.builder;
+            let broken = builder.truth(e, false)?;
+            apart.push(builder.arena.not(broken));
         }
         let mut undecided = None;
         let mut options: Vec<&[(Name, Value)]> = self.request.given.iter().map(Vec::as_slice).collect();
@@ -251,7 +340,7 @@ impl Run<'_> {
             None => match self.tree.prover.ask(&[whole], &self.request.budget.until(self.deadline)) {
                 Answer::Unsat => Ok(false),
                 Answer::Unknown(u) => Err(u),
-                Answer::Sat(_) if apart.is_empty() => {
+                Answer::Sat(_) if self.assumptions.is_empty() => {
                     Err(Unknown::new("what it asks for is of no event that a source of the table writes"))
                 }
                 Answer::Sat(_) => Err(Unknown::new(format!(
@@ -370,7 +459,7 @@ impl Run<'_> {
                     let made = sites.iter().all(|s| {
                         s.parts[0].iter().any(|p| self.tree.make_true(*p, &mut seen, keep, &self.must))
                     });
-                    if made && sites.iter().all(|s| s.claims(&self.tree, &seen).is_some()) {
+                    if made && self.tree.is_row(&seen) && sites.iter().all(|s| s.claims(&self.tree, &seen).is_some()) {
                         return Some(Box::new(seen));
                     }
                 }
@@ -402,7 +491,7 @@ impl Run<'_> {
             let arena = &mut self.tree.prover.builder.arena;
             any = vec![arena.or(any)];
             any.push(self.tree.node(self.tree.root));
-            let holds = |t: &Tree, s: &Seen| t.holds(s) && parts.iter().any(|p| t.value(*p, s).0);
+            let holds = |t: &Tree<'_>, s: &Seen| t.holds(s) && parts.iter().any(|p| t.value(*p, s).0);
             match self.ask(&any, &[], &self.request.budget.clone(), &holds) {
                 Found::Event(seen) => {
                     let seen = self.least(*seen, &holds);
@@ -425,7 +514,7 @@ impl Run<'_> {
                 continue;
             }
             let root = self.tree.node(way);
-            let holds = |t: &Tree, s: &Seen| t.value(way, s).0;
+            let holds = |t: &Tree<'_>, s: &Seen| t.value(way, s).0;
             match self.ask(&[root], &[], &self.request.budget.clone(), &holds) {
                 Found::Event(seen) => {
                     let seen = self.least(*seen, &holds);
@@ -466,7 +555,7 @@ impl Run<'_> {
                 // A `not` is an exclusion as a whole: what is in it has to be true.
                 let parts = site.parts[0].iter().map(|p| self.tree.inner(*p));
                 let made = parts.into_iter().any(|p| self.tree.make_true(p, &mut seen, keep, &self.must));
-                if made && site.claims(&self.tree, &seen).is_some() {
+                if made && site.claims(&self.tree, &seen).is_some() && self.tree.is_row(&seen) {
                     return Some(seen);
                 }
             }
@@ -506,7 +595,7 @@ impl Run<'_> {
                         return None;
                     }
                     self.tree.put(&mut seen, &column, &value.coerce(ty));
-                    if site.claims(&self.tree, &seen).is_some() {
+                    if site.claims(&self.tree, &seen).is_some() && self.tree.is_row(&seen) {
                         return Some(seen);
                     }
                 }
@@ -562,7 +651,7 @@ impl Run<'_> {
         roots: &[Node],
         more: &[Node],
         budget: &Budget,
-        right: &dyn Fn(&Tree, &Seen) -> bool,
+        right: &dyn Fn(&Tree<'_>, &Seen) -> bool,
     ) -> Found {
         if self.late() {
             return Found::Unknown(NO_TIME.into());
@@ -579,7 +668,7 @@ impl Run<'_> {
             match self.tree.prover.ask(&all, &budget.until(self.deadline)) {
                 Answer::Sat(row) => {
                     let seen = self.tree.see(row);
-                    if right(&self.tree, &seen) {
+                    if right(&self.tree, &seen) && self.tree.is_row(&seen) {
                         return Found::Event(Box::new(seen));
                     }
                     unknown = Some("internal error: an event did not behave as computed".to_string());
@@ -592,7 +681,7 @@ impl Run<'_> {
     }
 
     /// The event without the columns that do not matter.
-    fn least(&self, mut seen: Seen, right: &dyn Fn(&Tree, &Seen) -> bool) -> Seen {
+    fn least(&self, mut seen: Seen, right: &dyn Fn(&Tree<'_>, &Seen) -> bool) -> Seen {
         let columns: Vec<Name> = seen.row.keys().filter(|c| !self.given.contains(c)).cloned().collect();
         for c in columns {
             // A larger event shows the same.
@@ -601,7 +690,7 @@ impl Run<'_> {
             }
             let mut fewer = seen.clone();
             self.tree.put(&mut fewer, &c, &Value::Null);
-            if right(&self.tree, &fewer) {
+            if right(&self.tree, &fewer) && self.tree.is_row(&fewer) {
                 seen = fewer;
             }
         }
@@ -609,11 +698,14 @@ impl Run<'_> {
     }
 
     fn case(&mut self, seen: Seen, fires: bool, shows: Vec<Shown>) {
-        let made = event(&self.table, &known(&seen.row), &self.assumptions);
+        let made = event(&self.table, &known(&self.tree.whole(&seen.row)), &self.assumptions);
         let same = self.out.cases.iter_mut().find(|c| c.fires == fires && c.event == made);
         match same {
             Some(c) => c.shows.extend(shows),
-            None => self.out.cases.push(Case { event: made, fires, shows }),
+            None => {
+                let row = self.request.rows.is_some();
+                self.out.cases.push(Case { event: made, fires, shows, row });
+            }
         }
         if fires { self.hits.push(seen) } else { self.misses.push(seen) }
     }

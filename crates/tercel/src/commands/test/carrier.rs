@@ -122,8 +122,10 @@ pub fn given(table: &str, timed: bool) -> Vec<Vec<(Name, Value)>> {
         _ => None,
     };
     let mut common: Vec<(Name, Value)> = vec![("TimeGenerated".into(), at.clone())];
-    if table.starts_with("Device") {
-        common.push(("Timestamp".into(), at));
+    match table {
+        "Sysmon" => common.push(("UtcTime".into(), at)),
+        _ if table.starts_with("Device") => common.push(("Timestamp".into(), at)),
+        _ => {}
     }
     let mut out = Vec::new();
     for more in [host.map(|h| (Name::from(h), Value::str(COMPUTER))), None] {
