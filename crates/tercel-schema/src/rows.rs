@@ -9,6 +9,7 @@ use crate::table::TableDef;
 use crate::view::{View, ViewKind};
 use include_dir::{Dir, include_dir};
 use std::collections::{BTreeMap, HashMap};
+use tercel_ir::function::Context;
 use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, RelKind, Span, Value};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
@@ -16,7 +17,7 @@ static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
 /// Relations in relations that are looked through.
 const FAR: usize = 64;
 /// Nodes of an expression; larger ones are no simple function of another column.
-const LARGE: usize = 400;
+const LARGE: usize = 2_000;
 
 /// No column has this name.
 const MARK: &str = "$other";
@@ -61,6 +62,20 @@ impl SchemaCatalog {
             out.unix.push(path(&column, '/', '\\'));
         }
         out
+    }
+
+    /// How the rows of one table are said in the words of another: the ways of the view that is called by the
+    /// other's name.
+    pub fn translations(&self, from: &str, to: &str) -> Vec<Translation> {
+        let named = self.views().find(|v| v.name == to && v.kind == ViewKind::View);
+        let (Some(view), Some(def)) = (named, self.schemas().table(to)) else { return Vec::new() };
+        let Ok(rel) = self.view(view, &[]) else { return Vec::new() };
+        let all = branches(&rel, 0).into_iter().filter(|b| *b.table == *from);
+        all.filter_map(|b| {
+            let columns = b.columns?.into_iter().filter(|(n, _)| def.column(n).is_some()).collect();
+            Some(Translation { conditions: b.conditions?, columns })
+        })
+        .collect()
     }
 
     fn derived(&self, def: &TableDef) -> Vec<(Name, Expr)> {
@@ -132,13 +147,44 @@ fn path(column: &Expr, separator: char, other: char) -> Expr {
     Expr::or(vec![Expr::known("isempty", vec![column.clone()], at), Expr::and(whole, at)], at)
 }
 
-/// One way from a table to a view's result: the columns, in terms of the table's. Nothing: all as they are there.
+/// A table's rows in another's words, as a view tells it.
+#[derive(Clone, Debug)]
+pub struct Translation {
+    /// Over the columns of the table that is translated: what has to be true of a row.
+    conditions: Vec<Expr>,
+    columns: Vec<(Name, Expr)>,
+}
+
+impl Translation {
+    /// What a row is in the other table's words, if it is among those that the view takes.
+    pub fn of(&self, row: &dyn Fn(&str) -> Value) -> Option<BTreeMap<Name, Value>> {
+        let context = Context::default();
+        if !self.conditions.iter().all(|c| c.eval(row, &context).as_bool() == Some(true)) {
+            return None;
+        }
+        let value = |e: &Expr| e.eval(row, &context);
+        let all = self.columns.iter().map(|(n, e)| (n.clone(), value(e)));
+        Some(all.filter(|(_, v)| !v.is_null() && *v != Value::str("")).collect())
+    }
+}
+
+/// One way from a table to a view's result.
 struct Branch {
     table: Name,
+    /// In terms of the table's columns. Nothing: all as they are there.
     columns: Option<HashMap<Name, Expr>>,
+    /// What the view asks of a row; nothing where that is more than a condition on its columns.
+    conditions: Option<Vec<Expr>>,
 }
 
 impl Branch {
+    /// An expression over the view's columns, over the table's.
+    fn put(&self, e: &Expr) -> Option<Expr> {
+        match &self.columns {
+            None => replaced(e, &|_| None),
+            Some(c) => replaced(e, &|x| x.as_column().and_then(|n| c.get(n)).cloned()),
+        }
+    }
     fn is_unchanged(&self, column: &Name) -> bool {
         match &self.columns {
             None => true,
@@ -153,19 +199,28 @@ fn branches(rel: &Rel, depth: usize) -> Vec<Branch> {
         return Vec::new();
     }
     match &rel.kind {
-        RelKind::Scan { table } => vec![Branch { table: table.clone(), columns: None }],
+        RelKind::Scan { table } => {
+            vec![Branch { table: table.clone(), columns: None, conditions: Some(Vec::new()) }]
+        },
         RelKind::View { body, .. } => branches(body, depth + 1),
-        RelKind::Filter { input, .. } | RelKind::Sort { input, .. } => branches(input, depth + 1),
+        RelKind::Sort { input, .. } => branches(input, depth + 1),
+        RelKind::Filter { input, predicate } => {
+            let mut all = branches(input, depth + 1);
+            for b in &mut all {
+                let put = b.put(predicate);
+                match (&mut b.conditions, put) {
+                    (Some(c), Some(p)) => c.push(p),
+                    (c, _) => *c = None,
+                }
+            }
+            all
+        }
         RelKind::Union { inputs, .. } => inputs.iter().flat_map(|i| branches(i, depth + 1)).collect(),
         RelKind::Extend { input, columns } | RelKind::Project { input, columns } => {
             let keep = matches!(rel.kind, RelKind::Extend { .. });
             let mut all = branches(input, depth + 1);
             for b in &mut all {
-                let put = |e: &Expr| match &b.columns {
-                    None => Some(e.clone()),
-                    Some(c) => replaced(e, &|x| x.as_column().and_then(|n| c.get(n)).cloned()),
-                };
-                let new = columns.iter().filter_map(|(n, e)| Some((n.clone(), put(e)?)));
+                let new = columns.iter().filter_map(|(n, e)| Some((n.clone(), b.put(e)?)));
                 let mut now: HashMap<Name, Expr> = new.collect();
                 if keep {
                     // What is computed under a name hides the table's column; the others stay.
@@ -306,6 +361,31 @@ mod tests {
         }
         let read: usize = tables.iter().filter(|t| &*t.name == "Sysmon").map(|t| catalog.rows(&t.name).holds.len()).sum();
         assert_eq!(read, conditions().filter(|c| c.0 == "Sysmon").count());
+    }
+
+    #[test]
+    fn rows_in_other_words() {
+        let catalog = catalog();
+        let ways = catalog.translations("Sysmon", "DeviceRegistryEvents");
+        assert_eq!(ways.len(), 1);
+        let said = |event: i64, kind: &str| {
+            let row = move |n: &str| match n {
+                "EventID" => Value::Long(event),
+                "EventType" => Value::str(kind),
+                "TargetObject" => Value::str(r"HKLM\Software\Vendor\Level"),
+                "Details" => Value::str("DWORD (0x0000002a)"),
+                "Image" => Value::str(r"C:\Windows\regedit.exe"),
+                _ => Value::Null,
+            };
+            ways[0].of(&row)
+        };
+        let row = said(13, "SetValue").unwrap();
+        let text = |c: &str| row.get(c).map(Value::to_text).unwrap_or_default();
+        let all = ["ActionType", "RegistryKey", "RegistryValueName", "RegistryValueType", "RegistryValueData"].map(text);
+        assert_eq!(all, ["RegistryValueSet", r"HKEY_LOCAL_MACHINE\Software\Vendor", "Level", "Dword", "42"]);
+        assert_eq!(text("InitiatingProcessFileName"), "regedit.exe");
+        assert!(said(1, "SetValue").is_none());
+        assert!(catalog.translations("Sysmon", "DeviceTvmSoftwareInventory").is_empty());
     }
 
     #[test]

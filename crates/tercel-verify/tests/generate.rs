@@ -10,7 +10,7 @@ use tercel_verify::generate::{self, Case, Gap, Generated, Request, Role};
 use tercel_verify::{Budget, Formula};
 
 fn request() -> Request<'static> {
-    Request { budget: Budget::default(), limit: 100, time: Duration::from_secs(30), given: &[], misses: true, rows: None }
+    Request { budget: Budget::default(), limit: 100, time: Duration::from_secs(30), given: &[], misses: true, rows: None, seeds: &[] }
 }
 
 /// The events for a condition on `T`, after checking that each behaves as it says.

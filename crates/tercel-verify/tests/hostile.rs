@@ -285,6 +285,7 @@ fn test_events_of_something_large() {
             given: &[],
             misses: true,
             rows: None,
+            seeds: &[],
         };
         let made = events(&rel(&text), "T", &request);
         let t = start.elapsed();

@@ -20,6 +20,7 @@ use crate::questions::event;
 use crate::{Budget, Event, Unknown};
 pub use rows::Rows;
 use sites::{Site, sites};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tercel_ir::{Expr, Name, Rel, Span, Type, Value};
 use tree::{Seen, Tree};
@@ -28,6 +29,8 @@ use tree::{Seen, Tree};
 const BASES: usize = 4;
 /// Alternatives of other lists that one event is asked to show as well.
 const COMPANY: usize = 4;
+/// Events of others that are tried.
+const SEEDS: usize = 400;
 /// Time for what would only be nice.
 const SOFT: Duration = Duration::from_millis(100);
 
@@ -204,6 +207,8 @@ pub struct Request<'a> {
     pub misses: bool,
     /// What events are like; nothing: anything that the columns can hold.
     pub rows: Option<Rows<'a>>,
+    /// Events of the table that are tried before any are looked for.
+    pub seeds: &'a [BTreeMap<Name, Value>],
 }
 
 /// The tables whose events a detection reads, in the order of its text.
@@ -243,6 +248,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
         given: Vec::new(),
         must: Vec::new(),
         deadline,
+        seeds: Vec::new(),
         hits: Vec::new(),
         misses: Vec::new(),
         out: Generated::default(),
@@ -267,6 +273,7 @@ struct Run<'r> {
     given: Vec<Name>,
     must: Vec<Name>,
     deadline: Instant,
+    seeds: Vec<Seen>,
     hits: Vec<Seen>,
     misses: Vec<Seen>,
     out: Generated,
@@ -318,6 +325,13 @@ impl Run<'_> {
                 fixed.push((nodes, names));
             }
         }
+        if self.sow() {
+            let (nodes, names): (Vec<_>, Vec<_>) = fixed.into_iter().unzip();
+            self.given = names.first().cloned().unwrap_or_default();
+            self.must = names.last().cloned().unwrap_or_default();
+            self.fixed = nodes;
+            return Ok(true);
+        }
         while let Some((nodes, names)) = fixed.first() {
             if self.late() {
                 return Err(Unknown::new(NO_TIME));
@@ -349,6 +363,29 @@ impl Run<'_> {
                 ))),
             },
         }
+    }
+
+    /// Looks at the events that are tried first. True: one of them fires.
+    fn sow(&mut self) -> bool {
+        for row in self.request.seeds {
+            if self.late() || self.seeds.len() >= SEEDS {
+                break;
+            }
+            // What follows from others is put in again when an event is done.
+            let follows = |c: &Name| self.request.rows.is_some_and(|r| r.derived.iter().any(|(n, _)| n == c));
+            let own = row.iter().filter(|(c, _)| !follows(c)).map(|(c, v)| (c.clone(), v.clone()));
+            let seen = self.tree.see(own.collect());
+            if self.tree.is_row(&seen) {
+                self.seeds.push(seen);
+            }
+        }
+        self.seeds.iter().any(|s| self.tree.holds(s))
+    }
+
+    /// One of the events that are tried first.
+    fn seed(&self, right: &dyn Fn(&Tree<'_>, &Seen) -> bool) -> Option<Seen> {
+        let mut seeds = self.seeds.iter().take_while(|_| !self.late());
+        seeds.find(|s| right(&self.tree, s)).cloned()
     }
 
     fn equals(&self, column: &Name, value: &Value) -> Option<Expr> {
@@ -407,7 +444,10 @@ impl Run<'_> {
                     company.push(other);
                 }
             }
-            let mut found = self.together(site, &company);
+            let mut found = self.seed(&|t, s| site.claims(t, s).is_some()).map(Box::new);
+            if found.is_none() {
+                found = self.together(site, &company);
+            }
             if found.is_none() && !company.is_empty() {
                 let mut more = Vec::with_capacity(company.len());
                 for s in &company {
@@ -492,7 +532,11 @@ impl Run<'_> {
             any = vec![arena.or(any)];
             any.push(self.tree.node(self.tree.root));
             let holds = |t: &Tree<'_>, s: &Seen| t.holds(s) && parts.iter().any(|p| t.value(*p, s).0);
-            match self.ask(&any, &[], &self.request.budget.clone(), &holds) {
+            let found = match self.seed(&holds) {
+                Some(seen) => Found::Event(Box::new(seen)),
+                None => self.ask(&any, &[], &self.request.budget.clone(), &holds),
+            };
+            match found {
                 Found::Event(seen) => {
                     let seen = self.least(*seen, &holds);
                     let shown = Shown { role: Role::Shared, ..site.shown() };
@@ -515,7 +559,11 @@ impl Run<'_> {
             }
             let root = self.tree.node(way);
             let holds = |t: &Tree<'_>, s: &Seen| t.value(way, s).0;
-            match self.ask(&[root], &[], &self.request.budget.clone(), &holds) {
+            let found = match self.seed(&holds) {
+                Some(seen) => Found::Event(Box::new(seen)),
+                None => self.ask(&[root], &[], &self.request.budget.clone(), &holds),
+            };
+            match found {
                 Found::Event(seen) => {
                     let seen = self.least(*seen, &holds);
                     self.case(seen, true, vec![WHOLE]);
@@ -529,16 +577,21 @@ impl Run<'_> {
 
     /// An event for one part.
     fn one(&mut self, site: &Site) {
-        let found = match self.by_hand(site) {
+        let seed = self.seed(&|t, s| site.claims(t, s).is_some());
+        let found = match seed.or_else(|| self.by_hand(site)) {
             Some(seen) => Found::Event(Box::new(seen)),
             None => self.search(site),
         };
         match found {
             Found::Event(seen) => {
-                let keep: Vec<Name> =
-                    if site.role == Role::Condition { site.columns(&self.tree) } else { Vec::new() };
+                // What fails should be there and be something else, rather than be missing.
+                let mut keep = Vec::new();
+                if site.role == Role::Condition && site.present {
+                    keep = site.columns(&self.tree);
+                    keep.retain(|c| seen.row.contains_key(c));
+                }
                 let seen = self.least(*seen, &|t, s| {
-                    site.claims(t, s).is_some() && keep.iter().all(|c| s.row.contains_key(c) || !site.present)
+                    site.claims(t, s).is_some() && keep.iter().all(|c| s.row.contains_key(c))
                 });
                 self.case(seen, site.role.fires(), vec![site.shown()]);
             }
@@ -681,7 +734,8 @@ impl Run<'_> {
     }
 
     /// The event without the columns that do not matter.
-    fn least(&self, mut seen: Seen, right: &dyn Fn(&Tree<'_>, &Seen) -> bool) -> Seen {
+    fn least(&self, seen: Seen, right: &dyn Fn(&Tree<'_>, &Seen) -> bool) -> Seen {
+        let mut seen = self.usual_letters(seen, right);
         let columns: Vec<Name> = seen.row.keys().filter(|c| !self.given.contains(c)).cloned().collect();
         for c in columns {
             // A larger event shows the same.
@@ -695,6 +749,26 @@ impl Run<'_> {
             }
         }
         seen
+    }
+
+    /// The event without the letters that only some languages take for others in another case, where they
+    /// do not matter.
+    fn usual_letters(&self, seen: Seen, right: &dyn Fn(&Tree<'_>, &Seen) -> bool) -> Seen {
+        let odd = |c: char| matches!(c, 'İ' | 'ſ' | '\u{212a}');
+        let usual = |v: &Value| match v {
+            Value::Str(s) if s.contains(odd) => {
+                Some(Value::Str(s.replace('İ', "i").replace('ſ', "s").replace('\u{212a}', "k")))
+            }
+            _ => None,
+        };
+        let new: Vec<(Name, Value)> =
+            seen.row.iter().filter_map(|(c, v)| Some((c.clone(), usual(v)?))).collect();
+        if new.is_empty() {
+            return seen;
+        }
+        let mut plain = seen.clone();
+        new.iter().for_each(|(c, v)| self.tree.put(&mut plain, c, v));
+        if right(&self.tree, &plain) && self.tree.is_row(&plain) { plain } else { seen }
     }
 
     fn case(&mut self, seen: Seen, fires: bool, shows: Vec<Shown>) {

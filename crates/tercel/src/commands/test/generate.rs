@@ -18,9 +18,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tercel_catalog::{Detection, Role as Kind};
 use tercel_ir::{Expr, Name, Rel, Value};
-use tercel_schema::{SchemaCatalog, Schemas};
+use tercel_schema::{SchemaCatalog, Schemas, Translation};
 use tercel_verify::generate::{self as prover, Gap, Generated, Request, Role, Shown};
 use tercel_verify::{Budget, Event, Formula};
+
+/// The table whose events other tables' views are made from.
+const SYSMON: &str = "Sysmon";
 
 /// A test that was made: one event, or several that belong together.
 pub struct Made {
@@ -48,7 +51,21 @@ pub struct Maker<'a> {
     pub args: &'a Test,
     pub catalog: &'a SchemaCatalog,
     pub budget: Budget,
-    shapes: Mutex<HashMap<String, Arc<Vec<Shape>>>>,
+    kinds: Mutex<HashMap<String, Arc<Kinds>>>,
+}
+
+/// What is known of a table's rows.
+struct Kinds {
+    /// What they are like, on one kind of system and on others.
+    shapes: Vec<Shape>,
+    /// How Sysmon's events are said in the table's words.
+    ways: Vec<Translation>,
+}
+
+impl Kinds {
+    fn rows(&self) -> Vec<prover::Rows<'_>> {
+        self.shapes.iter().map(Shape::rows).collect()
+    }
 }
 
 /// What rows of a table are like.
@@ -79,7 +96,7 @@ pub fn run(run: &Run, args: &Test, mut rules: Vec<Detection>) -> Result<Outcome,
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     tercel_catalog::compile_all(&mut rules, &catalog, &catalog, &bench.compile, threads);
     let budget = Budget { time: super::seconds(args.budget), ..Budget::default() };
-    let maker = Maker { args, catalog: &catalog, budget, shapes: Mutex::default() };
+    let maker = Maker { args, catalog: &catalog, budget, kinds: Mutex::default() };
     let mut tests = maker.all(&rules, threads);
     let proved = started.elapsed();
 
@@ -186,8 +203,10 @@ impl Maker<'_> {
             let given = carrier::given(t, timed);
             let time = deadline.saturating_duration_since(Instant::now());
             let kinds = self.kinds(t);
-            let kinds: Vec<prover::Rows<'_>> = kinds.iter().map(Shape::rows).collect();
-            let request = Request { given: &given, time, ..request };
+            let kinds = kinds.rows();
+            let seeds = self.seeds(&rel, t, Request { time: time / 2, ..request });
+            let time = deadline.saturating_duration_since(Instant::now());
+            let request = Request { given: &given, time, seeds: &seeds, ..request };
             match (prover::rows_first(&rel, t, &kinds, &request), &mut best) {
                 (Ok(made), None) if made.cases.is_empty() => never = Some(made),
                 (Ok(made), None) => best = Some(made),
@@ -222,6 +241,7 @@ impl Maker<'_> {
             given,
             misses: self.args.only.as_deref() != Some("hits"),
             rows: None,
+            seeds: &[],
         }
     }
 
@@ -240,25 +260,47 @@ impl Maker<'_> {
         Ok(tables)
     }
 
-    /// What rows of a table are like as its source writes them, one kind of system after the other.
-    fn kinds(&self, table: &str) -> Arc<Vec<Shape>> {
-        let mut known = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
+    fn kinds(&self, table: &str) -> Arc<Kinds> {
+        let mut known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(k) = known.get(table) {
             return k.clone();
         }
         let rows = self.catalog.rows(table);
-        let mut kinds: Vec<Shape> = Vec::new();
+        let mut shapes: Vec<Shape> = Vec::new();
         for paths in [rows.windows, rows.unix] {
+            // A table without paths is the same everywhere.
+            if !shapes.is_empty() && paths.is_empty() {
+                continue;
+            }
             let holds: Vec<Expr> = rows.holds.iter().cloned().chain(paths).collect();
-            if (!holds.is_empty() || !rows.derived.is_empty())
-                && kinds.first().is_none_or(|k| k.holds.len() != rows.holds.len())
-            {
-                kinds.push(Shape { derived: rows.derived.clone(), holds });
+            if !holds.is_empty() || !rows.derived.is_empty() {
+                shapes.push(Shape { derived: rows.derived.clone(), holds });
             }
         }
-        let kinds = Arc::new(kinds);
+        let ways = if table == SYSMON { Vec::new() } else { self.catalog.translations(SYSMON, table) };
+        let kinds = Arc::new(Kinds { shapes, ways });
         known.insert(table.to_string(), kinds.clone());
         kinds
+    }
+
+    /// Events of Sysmon in the words of another table, where a view tells them: what a solver does not find in
+    /// the one's columns it often does in the other's.
+    fn seeds(&self, rel: &Rel, table: &str, request: Request<'_>) -> Vec<BTreeMap<Name, Value>> {
+        let here = self.kinds(table);
+        if here.ways.is_empty() {
+            return Vec::new();
+        }
+        let kinds = self.kinds(SYSMON);
+        let given = carrier::given(SYSMON, false);
+        let rows = kinds.rows().first().copied();
+        let Ok(made) = prover::events(rel, SYSMON, &Request { given: &given, rows, ..request }) else {
+            return Vec::new();
+        };
+        let said = made.cases.iter().flat_map(|c| {
+            let look = |n: &str| c.event.values.get(n).cloned().unwrap_or_default();
+            here.ways.iter().filter_map(|w| w.of(&look)).collect::<Vec<_>>()
+        });
+        said.collect()
     }
 
     /// One event that a relation has.
@@ -268,7 +310,7 @@ impl Maker<'_> {
         for t in self.tables(d, &rel)? {
             let given = carrier::given(&t, timed);
             let kinds = self.kinds(&t);
-            let kinds: Vec<prover::Rows<'_>> = kinds.iter().map(Shape::rows).collect();
+            let kinds = kinds.rows();
             let request = Request { misses: false, ..self.request(&given, 1) };
             match prover::rows_first(&rel, &t, &kinds, &request) {
                 Ok(made) => {
@@ -309,7 +351,7 @@ impl Maker<'_> {
         let mut out = Tests { skipped: made.skipped, ..Tests::default() };
         for c in &made.cases {
             let mut why = words(&c.shows, d);
-            if !c.row && !self.kinds(&c.event.table).is_empty() {
+            if !c.row && !self.kinds(&c.event.table).shapes.is_empty() {
                 why.push_str(", in an event that its source would hardly write");
             }
             match self.write(&c.event, source) {
