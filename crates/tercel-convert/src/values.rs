@@ -8,7 +8,8 @@ use crate::rewrite::call;
 use tercel_ir::{Expr, ExprKind, Name, Type, Value};
 
 pub(crate) const NUMBERS: &str =
-    "a number in the registry is recorded as its type and its decimal digits: DWORD (0x0000002a) is 42";
+    "a number in the registry is recorded as its type and its decimal digits, and no text there is written like a number: \
+     DWORD (0x0000002a) is 42";
 
 /// The predicate with values in the target's notation.
 pub(crate) fn mapped(e: &Expr, flat: &Flat) -> Expr {

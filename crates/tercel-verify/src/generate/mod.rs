@@ -156,8 +156,8 @@ impl Generated {
     }
 }
 
-/// Test events of one table: rows as its source writes them, of the first of these kinds of which there are any,
-/// and other events for what no such row shows.
+/// Test events of one table: rows as its source writes them, of the first of these kinds of which there are any;
+/// for what no such row shows, rows of one more kind of which less is asked, and in the end any event.
 ///
 /// # Errors
 /// As of [`events`].
@@ -165,22 +165,27 @@ pub fn rows_first(
     rel: &Rel,
     table: &str,
     kinds: &[Rows<'_>],
+    more: Option<Rows<'_>>,
     request: &Request<'_>,
 ) -> Result<Generated, Unknown> {
     let deadline = Instant::now() + request.time;
     let mut best: Option<Generated> = None;
-    for rows in kinds {
+    for (i, rows) in kinds.iter().copied().chain(more).enumerate() {
+        if best.is_some() && i < kinds.len() || best.as_ref().is_some_and(|b| b.missing.is_empty()) {
+            continue;
+        }
         // What is left is for what cannot be a row.
-        let time = deadline.saturating_duration_since(Instant::now()) * 2 / 3;
-        if let Ok(made) = events(rel, table, &Request { rows: Some(*rows), time, ..*request })
-            && !made.cases.is_empty()
-        {
-            best = Some(made);
-            break;
+        let time = deadline.saturating_duration_since(Instant::now()) / 2;
+        match (events(rel, table, &Request { rows: Some(rows), time, ..*request }), &mut best) {
+            (Ok(mut made), None) if !made.cases.is_empty() => {
+                made.open();
+                best = Some(made);
+            }
+            (Ok(made), Some(best)) => best.complete(made, false),
+            _ => {}
         }
     }
     let Some(mut best) = best else { return events(rel, table, &Request { rows: None, ..*request }) };
-    best.open();
     if best.missing.is_empty() {
         return Ok(best);
     }

@@ -58,13 +58,15 @@ pub struct Maker<'a> {
 struct Kinds {
     /// What they are like, on one kind of system and on others.
     shapes: Vec<Shape>,
+    /// The same but for paths: what has no file has a name without a folder.
+    pathless: Option<Shape>,
     /// How Sysmon's events are said in the table's words.
     ways: Vec<Translation>,
 }
 
 impl Kinds {
-    fn rows(&self) -> Vec<prover::Rows<'_>> {
-        self.shapes.iter().map(Shape::rows).collect()
+    fn rows(&self) -> (Vec<prover::Rows<'_>>, Option<prover::Rows<'_>>) {
+        (self.shapes.iter().map(Shape::rows).collect(), self.pathless.as_ref().map(Shape::rows))
     }
 }
 
@@ -203,11 +205,11 @@ impl Maker<'_> {
             let given = carrier::given(t, timed);
             let time = deadline.saturating_duration_since(Instant::now());
             let kinds = self.kinds(t);
-            let kinds = kinds.rows();
+            let (kinds, more) = kinds.rows();
             let seeds = self.seeds(&rel, t, Request { time: time / 2, ..request });
             let time = deadline.saturating_duration_since(Instant::now());
             let request = Request { given: &given, time, seeds: &seeds, ..request };
-            match (prover::rows_first(&rel, t, &kinds, &request), &mut best) {
+            match (prover::rows_first(&rel, t, &kinds, more, &request), &mut best) {
                 (Ok(made), None) if made.cases.is_empty() => never = Some(made),
                 (Ok(made), None) => best = Some(made),
                 (Ok(made), Some(best)) => best.complete(made, false),
@@ -267,6 +269,8 @@ impl Maker<'_> {
         }
         let rows = self.catalog.rows(table);
         let mut shapes: Vec<Shape> = Vec::new();
+        let pathless = (!rows.windows.is_empty())
+            .then(|| Shape { derived: rows.derived.clone(), holds: rows.holds.clone() });
         for paths in [rows.windows, rows.unix] {
             // A table without paths is the same everywhere.
             if !shapes.is_empty() && paths.is_empty() {
@@ -278,7 +282,7 @@ impl Maker<'_> {
             }
         }
         let ways = if table == SYSMON { Vec::new() } else { self.catalog.translations(SYSMON, table) };
-        let kinds = Arc::new(Kinds { shapes, ways });
+        let kinds = Arc::new(Kinds { shapes, pathless, ways });
         known.insert(table.to_string(), kinds.clone());
         kinds
     }
@@ -292,7 +296,7 @@ impl Maker<'_> {
         }
         let kinds = self.kinds(SYSMON);
         let given = carrier::given(SYSMON, false);
-        let rows = kinds.rows().first().copied();
+        let rows = kinds.rows().0.first().copied();
         let Ok(made) = prover::events(rel, SYSMON, &Request { given: &given, rows, ..request }) else {
             return Vec::new();
         };
@@ -310,9 +314,9 @@ impl Maker<'_> {
         for t in self.tables(d, &rel)? {
             let given = carrier::given(&t, timed);
             let kinds = self.kinds(&t);
-            let kinds = kinds.rows();
+            let (kinds, more) = kinds.rows();
             let request = Request { misses: false, ..self.request(&given, 1) };
-            match prover::rows_first(&rel, &t, &kinds, &request) {
+            match prover::rows_first(&rel, &t, &kinds, more, &request) {
                 Ok(made) => {
                     if let Some(c) = made.cases.into_iter().find(|c| c.fires) {
                         return Ok(c.event);
