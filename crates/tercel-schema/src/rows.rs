@@ -201,7 +201,7 @@ fn branches(rel: &Rel, depth: usize) -> Vec<Branch> {
     match &rel.kind {
         RelKind::Scan { table } => {
             vec![Branch { table: table.clone(), columns: None, conditions: Some(Vec::new()) }]
-        },
+        }
         RelKind::View { body, .. } => branches(body, depth + 1),
         RelKind::Sort { input, .. } => branches(input, depth + 1),
         RelKind::Filter { input, predicate } => {
@@ -226,10 +226,8 @@ fn branches(rel: &Rel, depth: usize) -> Vec<Branch> {
                     // What is computed under a name hides the table's column; the others stay.
                     let old = b.columns.take().unwrap_or_else(|| {
                         let own = input.schema.columns.iter();
-                        own.map(|c| {
-                            (c.name.clone(), Expr::column(c.name.clone(), c.ty, Span::default()))
-                        })
-                        .collect()
+                        own.map(|c| (c.name.clone(), Expr::column(c.name.clone(), c.ty, Span::default())))
+                            .collect()
                     });
                     for (n, e) in old {
                         now.entry(n).or_insert(e);
@@ -359,7 +357,8 @@ mod tests {
             });
             assert!(read, "{pattern}: {condition}");
         }
-        let read: usize = tables.iter().filter(|t| &*t.name == "Sysmon").map(|t| catalog.rows(&t.name).holds.len()).sum();
+        let read: usize =
+            tables.iter().filter(|t| &*t.name == "Sysmon").map(|t| catalog.rows(&t.name).holds.len()).sum();
         assert_eq!(read, conditions().filter(|c| c.0 == "Sysmon").count());
     }
 
@@ -381,7 +380,9 @@ mod tests {
         };
         let row = said(13, "SetValue").unwrap();
         let text = |c: &str| row.get(c).map(Value::to_text).unwrap_or_default();
-        let all = ["ActionType", "RegistryKey", "RegistryValueName", "RegistryValueType", "RegistryValueData"].map(text);
+        let all =
+            ["ActionType", "RegistryKey", "RegistryValueName", "RegistryValueType", "RegistryValueData"]
+                .map(text);
         assert_eq!(all, ["RegistryValueSet", r"HKEY_LOCAL_MACHINE\Software\Vendor", "Level", "Dword", "42"]);
         assert_eq!(text("InitiatingProcessFileName"), "regedit.exe");
         assert!(said(1, "SetValue").is_none());
@@ -395,7 +396,9 @@ mod tests {
             let rows = catalog.rows(table);
             rows.derived
                 .iter()
-                .map(|(n, e)| format!("{n} from {}", names(e).iter().map(|n| &**n).collect::<Vec<_>>().join(" ")))
+                .map(|(n, e)| {
+                    format!("{n} from {}", names(e).iter().map(|n| &**n).collect::<Vec<_>>().join(" "))
+                })
                 .collect()
         };
         for table in ["DeviceProcessEvents", "DeviceFileEvents", "DeviceImageLoadEvents", "DeviceEvents"] {

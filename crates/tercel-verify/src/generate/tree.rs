@@ -1,8 +1,8 @@
 //! The conditions of a detection over one table as a tree, to be asked of a solver and of an event, whole and
 //! with a part replaced.
 
-use crate::Unknown;
 use super::rows::Rows;
+use crate::Unknown;
 use crate::flatten::{Branch, Env, Flattener};
 use crate::formula::{Arena, Node};
 use crate::prover::{Prover, Row};

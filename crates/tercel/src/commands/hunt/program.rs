@@ -124,7 +124,8 @@ impl LayoutSink for Watch<'_> {
             self.tables.len() - 1
         });
         let looked_at = self.looked_at.get(table);
-        let typed = looked_at.map(|l| mistyped::typed(self.data.schemas(), table, names, l)).unwrap_or_default();
+        let typed =
+            looked_at.map(|l| mistyped::typed(self.data.schemas(), table, names, l)).unwrap_or_default();
         self.layouts.push(Kind { at, table: index, last: Vec::new(), typed });
         self.inner.push(inner);
         Some(self.inner.len() - 1)

@@ -13,8 +13,8 @@ use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tercel_catalog::{Detection, Role as Kind};
 use tercel_ir::{Expr, Name, Rel, Value};
@@ -206,7 +206,7 @@ impl Maker<'_> {
             let time = deadline.saturating_duration_since(Instant::now());
             let kinds = self.kinds(t);
             let (kinds, more) = kinds.rows();
-            let seeds = self.seeds(&rel, t, Request { time: time / 2, ..request });
+            let seeds = self.seeds(&rel, t, timed, Request { time: time / 2, ..request });
             let time = deadline.saturating_duration_since(Instant::now());
             let request = Request { given: &given, time, seeds: &seeds, ..request };
             match (prover::rows_first(&rel, t, &kinds, more, &request), &mut best) {
@@ -231,11 +231,7 @@ impl Maker<'_> {
         }
     }
 
-    fn request<'g>(
-        &self,
-        given: &'g [Vec<(Name, tercel_ir::Value)>],
-        limit: usize,
-    ) -> Request<'g> {
+    fn request<'g>(&self, given: &'g [Vec<(Name, tercel_ir::Value)>], limit: usize) -> Request<'g> {
         Request {
             budget: self.budget,
             limit,
@@ -289,13 +285,13 @@ impl Maker<'_> {
 
     /// Events of Sysmon in the words of another table, where a view tells them: what a solver does not find in
     /// the one's columns it often does in the other's.
-    fn seeds(&self, rel: &Rel, table: &str, request: Request<'_>) -> Vec<BTreeMap<Name, Value>> {
+    fn seeds(&self, rel: &Rel, table: &str, timed: bool, request: Request<'_>) -> Vec<BTreeMap<Name, Value>> {
         let here = self.kinds(table);
         if here.ways.is_empty() {
             return Vec::new();
         }
         let kinds = self.kinds(SYSMON);
-        let given = carrier::given(SYSMON, false);
+        let given = carrier::given(SYSMON, timed);
         let rows = kinds.rows().0.first().copied();
         let Ok(made) = prover::events(rel, SYSMON, &Request { given: &given, rows, ..request }) else {
             return Vec::new();
