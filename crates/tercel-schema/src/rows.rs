@@ -10,7 +10,7 @@ use crate::view::{View, ViewKind};
 use include_dir::{Dir, include_dir};
 use std::collections::{BTreeMap, HashMap};
 use tercel_ir::function::Context;
-use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, RelKind, Span, Value};
+use tercel_ir::{Domain, Expr, ExprKind, Name, Rel, RelKind, Span, Type, Value};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
 
@@ -29,7 +29,9 @@ pub struct Rows {
     pub derived: Vec<(Name, Expr)>,
     /// What is never false of a row.
     pub holds: Vec<Expr>,
-    /// The same of paths, as one kind of system writes them.
+    /// What is rarely false: columns hold the values that are documented.
+    pub usual: Vec<Expr>,
+    /// What is never false of paths, as one kind of system writes them.
     pub windows: Vec<Expr>,
     /// And as the others do.
     pub unix: Vec<Expr>,
@@ -56,10 +58,18 @@ impl SchemaCatalog {
             let predicate = predicate(&rel);
             out.holds.extend(predicate.filter(|p| known(p, def)).cloned());
         }
-        for c in def.columns.iter().filter(|c| c.domain == Some(Domain::Path)) {
+        for c in &def.columns {
             let column = Expr::column(c.name.clone(), c.ty, Span::default());
-            out.windows.push(path(&column, '\\', '/'));
-            out.unix.push(path(&column, '/', '\\'));
+            match &c.domain {
+                Some(Domain::Path) => {
+                    out.windows.push(path(&column, '\\', '/'));
+                    out.unix.push(path(&column, '/', '\\'));
+                }
+                Some(Domain::Values { values, closed: false }) if c.ty == Type::String => {
+                    out.usual.push(one_of(&column, values));
+                }
+                _ => {}
+            }
         }
         out
     }
@@ -166,6 +176,14 @@ impl Translation {
         let all = self.columns.iter().map(|(n, e)| (n.clone(), value(e)));
         Some(all.filter(|(_, v)| !v.is_null() && *v != Value::str("")).collect())
     }
+}
+
+/// Empty, or one of these.
+fn one_of(column: &Expr, values: &[String]) -> Expr {
+    let at = Span::default();
+    let all = values.iter().map(|v| Expr::literal(Value::str(v.as_str()), at));
+    let is = Expr::known("in", std::iter::once(column.clone()).chain(all).collect(), at);
+    Expr::or(vec![Expr::known("isempty", vec![column.clone()], at), is], at)
 }
 
 /// One way from a table to a view's result.
@@ -336,7 +354,6 @@ fn same(a: &Expr, b: &Expr) -> bool {
 mod tests {
     use super::*;
     use crate::Schemas;
-    use tercel_ir::Type;
 
     fn catalog() -> SchemaCatalog {
         SchemaCatalog::new(Schemas::builtin(), Vec::new())

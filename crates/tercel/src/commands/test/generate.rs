@@ -58,15 +58,16 @@ pub struct Maker<'a> {
 struct Kinds {
     /// What they are like, on one kind of system and on others.
     shapes: Vec<Shape>,
-    /// The same but for paths: what has no file has a name without a folder.
-    pathless: Option<Shape>,
+    /// The same with less: what has no file has a name without a folder, and values that are not documented
+    /// may come.
+    looser: Option<Shape>,
     /// How Sysmon's events are said in the table's words.
     ways: Vec<Translation>,
 }
 
 impl Kinds {
     fn rows(&self) -> (Vec<prover::Rows<'_>>, Option<prover::Rows<'_>>) {
-        (self.shapes.iter().map(Shape::rows).collect(), self.pathless.as_ref().map(Shape::rows))
+        (self.shapes.iter().map(Shape::rows).collect(), self.looser.as_ref().map(Shape::rows))
     }
 }
 
@@ -265,20 +266,20 @@ impl Maker<'_> {
         }
         let rows = self.catalog.rows(table);
         let mut shapes: Vec<Shape> = Vec::new();
-        let pathless = (!rows.windows.is_empty())
+        let looser = (!rows.windows.is_empty() || !rows.usual.is_empty())
             .then(|| Shape { derived: rows.derived.clone(), holds: rows.holds.clone() });
         for paths in [rows.windows, rows.unix] {
             // A table without paths is the same everywhere.
             if !shapes.is_empty() && paths.is_empty() {
                 continue;
             }
-            let holds: Vec<Expr> = rows.holds.iter().cloned().chain(paths).collect();
+            let holds: Vec<Expr> = rows.holds.iter().chain(&rows.usual).cloned().chain(paths).collect();
             if !holds.is_empty() || !rows.derived.is_empty() {
                 shapes.push(Shape { derived: rows.derived.clone(), holds });
             }
         }
         let ways = if table == SYSMON { Vec::new() } else { self.catalog.translations(SYSMON, table) };
-        let kinds = Arc::new(Kinds { shapes, pathless, ways });
+        let kinds = Arc::new(Kinds { shapes, looser, ways });
         known.insert(table.to_string(), kinds.clone());
         kinds
     }
