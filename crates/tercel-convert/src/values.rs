@@ -282,6 +282,10 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         /// The prover and the comparison of texts agree.
         #[test]
