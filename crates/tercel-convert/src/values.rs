@@ -230,7 +230,7 @@ fn may_be(e: &Expr, shape: &Shape) -> bool {
     let like = Expr::known("matches_regex", vec![details, like], e.span);
     let schema = Schema::new(vec![Column::new(DETAILS, Type::String)]);
     let rel = crate::bridge::scan(DETAILS, schema).filter(Expr::and(vec![e.clone(), like], e.span), e.span);
-    let budget = Budget { time: Duration::from_millis(200), ..Budget::default() };
+    let budget = Budget { time: Duration::from_secs(2), ..Budget::default() };
     match Formula::of(&rel) {
         Ok(ways) => ways.iter().any(|w| !matches!(tercel_verify::satisfiable(w, &budget), Verdict::Unsat)),
         Err(_) => true,
