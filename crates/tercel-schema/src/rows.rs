@@ -266,7 +266,7 @@ fn self_said(branches: &[Branch], table: &str, out: &mut Definitions) {
         let Some(columns) = &b.columns else { continue };
         let stays = |c: &Name| plain.iter().any(|p| p.is_unchanged(c));
         let given: Vec<(&Name, &Expr)> =
-            columns.iter().filter(|(c, e)| stays(c) && size(e, LARGE) < LARGE).map(|(c, e)| (c, e)).collect();
+            columns.iter().filter(|(c, e)| stays(c) && size(e, LARGE) < LARGE).collect();
         for (column, e) in &given {
             let Some(said) = follows(column, e, &given) else { continue };
             match out.get(*column) {
