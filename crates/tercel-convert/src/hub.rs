@@ -535,12 +535,15 @@ impl<'f> Translation<'f> {
             return;
         }
         let effect = if value { Effect::Wider } else { Effect::Narrower };
+        let as_text = **column == *crate::values::AS_TEXT;
         let why = match (missing, &**column) {
+            (true, _) if as_text => format!("{} does not record how a number is written", self.to),
             (true, _) => format!("{} has no counterpart of it", self.to),
             (false, "ParentImage" | "GrandParentImage") => format!("{} records only the file name", self.to),
             (false, _) => format!("what it is tested for never stands there in {}", self.to),
         };
-        let loss = Loss { what: column.to_string(), why, effect };
+        let what = if as_text { crate::values::DETAILS.to_string() } else { column.to_string() };
+        let loss = Loss { what, why, effect };
         if !self.losses.contains(&loss) {
             self.losses.push(loss);
         }

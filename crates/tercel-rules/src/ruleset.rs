@@ -7,7 +7,7 @@ use crate::hash::FastMap;
 use crate::pattern::{Order, Test};
 use crate::text::TextIndex;
 use ipnet::IpNet;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use tercel_ir::function::Context;
 use tercel_ir::{Name, Rel, Value};
@@ -253,6 +253,34 @@ impl RuleSet {
     /// The fields of events that rules look at; others need not be read.
     pub fn fields(&self) -> impl Iterator<Item = &Name> {
         self.column_ids.keys()
+    }
+    /// The fields that rules look at in the events of a table.
+    pub fn fields_of(&self, table: &str) -> HashSet<Name> {
+        let mut columns: HashSet<u32> = HashSet::new();
+        let mut visited = vec![false; self.formulas.nodes.len()];
+        let mut open = Vec::new();
+        let program = self.table_ids.get(table).map(|t| &self.tables[*t as usize]);
+        for unit in program.into_iter().flat_map(|t| &t.units).map(|u| &self.units[*u as usize]) {
+            open.push(unit.node);
+            let read = unit.row.iter().flatten().flat_map(|(_, reads)| reads);
+            columns.extend(read.map(|r| r.column));
+        }
+        while let Some(node) = open.pop() {
+            let i = node as usize;
+            if std::mem::replace(&mut visited[i], true) {
+                continue;
+            }
+            match self.formulas.group[i] {
+                NO_GROUP => {}
+                MIXED => match &self.formulas.nodes[i] {
+                    Node::Not(n) => open.push(*n),
+                    Node::And(items) | Node::Or(items) => open.extend_from_slice(items),
+                    _ => {}
+                },
+                group => columns.extend(&self.groups[group as usize].columns),
+            }
+        }
+        self.column_ids.iter().filter(|(_, i)| columns.contains(i)).map(|(n, _)| n.clone()).collect()
     }
     /// Sizes, for people who tune.
     pub fn size(&self) -> Size {

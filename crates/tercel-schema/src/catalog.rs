@@ -148,6 +148,10 @@ impl SchemaCatalog {
         catalog
     }
 
+    pub(crate) fn views(&self) -> impl Iterator<Item = &View> {
+        self.views.values()
+    }
+
     /// The tables.
     pub fn schemas(&self) -> &Schemas {
         &self.schemas
@@ -237,7 +241,7 @@ impl SchemaCatalog {
         out
     }
 
-    fn lower(&self, view: &View, stack: &[&str]) -> (Option<Rel>, Diagnostics) {
+    pub(crate) fn lower(&self, view: &View, stack: &[&str]) -> (Option<Rel>, Diagnostics) {
         if !view.tables.is_empty() {
             let tables = view.tables.iter().filter_map(|t| self.schemas.table(t));
             let scans = tables.map(|t| logsource::narrowed(view, &t.name, self.native(t))).collect();
@@ -270,7 +274,7 @@ impl SchemaCatalog {
     }
 
     /// A view as a relation, lowered once for each catalog when nothing else is being lowered.
-    fn view(&self, view: &View, stack: &[&str]) -> Result<Rel, Diagnostic> {
+    pub(crate) fn view(&self, view: &View, stack: &[&str]) -> Result<Rel, Diagnostic> {
         if stack.contains(&view.name.as_str()) || stack.len() >= MAX_NESTING {
             return Err(Diagnostic::error("broken-view", format!("the view `{}` uses itself", view.name)));
         }

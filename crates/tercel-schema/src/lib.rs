@@ -5,6 +5,7 @@
 mod catalog;
 mod coverage;
 mod logsource;
+mod rows;
 mod sumo;
 mod table;
 mod text;
@@ -13,6 +14,7 @@ mod view;
 pub use catalog::{Description, Entry, EntryKind, Omitted, SchemaCatalog};
 pub use coverage::{ViewGap, ViewGaps, unfilled, view_gaps};
 pub use logsource::LogSourceEntry;
+pub use rows::{Rows, Translation};
 pub use sumo::RECORDS as SUMO_RECORDS;
 pub use table::{Schemas, TableDef, hidden};
 pub use view::{Omission, Source, View, ViewKind};

@@ -5,12 +5,21 @@ use crate::support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use support::{Random, rel};
-use tercel_ir::Value;
-use tercel_verify::generate::{self, Case, Gap, Generated, Request, Role};
+use tercel_ir::function::Context;
+use tercel_ir::{Expr, RelKind, Span, Type, Value};
+use tercel_verify::generate::{self, Case, Gap, Generated, Request, Role, Rows};
 use tercel_verify::{Budget, Formula};
 
 fn request() -> Request<'static> {
-    Request { budget: Budget::default(), limit: 100, time: Duration::from_secs(30), given: &[], misses: true }
+    Request {
+        budget: Budget::default(),
+        limit: 100,
+        time: Duration::from_secs(30),
+        given: &[],
+        misses: true,
+        rows: None,
+        seeds: &[],
+    }
 }
 
 /// The events for a condition on `T`, after checking that each behaves as it says.
@@ -164,9 +173,8 @@ fn computed_conditions_have_parts_too() {
     assert!(made.cases.iter().any(|c| c.fires && c.event.values.get("Port") == Some(&Value::Long(80))));
 }
 
-#[test]
-fn random_conditions() {
-    let mut r = Random(7);
+/// Some condition over `T`.
+fn random(r: &mut Random) -> String {
     let leaf = |r: &mut Random| -> String {
         match r.below(9) {
             0 => format!("Port == {}", 80 + r.below(3)),
@@ -180,19 +188,83 @@ fn random_conditions() {
             _ => format!("Host startswith '{}'", ["ws", "srv"][r.below(2)]),
         }
     };
+    let mut parts: Vec<String> = (0..2 + r.below(4)).map(|_| leaf(r)).collect();
+    while parts.len() > 1 {
+        let (b, a) = (parts.pop().unwrap(), parts.pop().unwrap());
+        let not = if r.below(3) == 0 { "not" } else { "" };
+        let op = if r.below(2) == 0 { "and" } else { "or" };
+        parts.push(format!("({a} {op} {not}({b}))"));
+    }
+    parts.remove(0)
+}
+
+#[test]
+fn random_conditions() {
+    let mut r = Random(7);
     let (mut cases, mut unknown) = (0, 0);
     for _ in 0..300 {
-        let mut parts: Vec<String> = (0..2 + r.below(4)).map(|_| leaf(&mut r)).collect();
-        while parts.len() > 1 {
-            let (b, a) = (parts.pop().unwrap(), parts.pop().unwrap());
-            let not = if r.below(3) == 0 { "not" } else { "" };
-            let op = if r.below(2) == 0 { "and" } else { "or" };
-            parts.push(format!("({a} {op} {not}({b}))"));
-        }
-        let made = events(&parts[0]);
+        let made = events(&random(&mut r));
         cases += made.cases.len();
         unknown += made.missing.iter().filter(|m| m.why != Gap::None).count();
     }
     assert!(cases > 1000, "{cases}");
     assert_eq!(unknown, 0);
+}
+
+/// The only condition of a query on `T`.
+fn predicate(condition: &str) -> Expr {
+    match rel(condition).kind {
+        RelKind::Filter { predicate, .. } => predicate,
+        other => panic!("{condition}: {other:?}"),
+    }
+}
+
+/// Events are rows as they were described, behave as is claimed, and others are only there for parts that no
+/// such row shows.
+#[test]
+fn rows_of_random_conditions() {
+    let path = Expr::column("Image", Type::String, Span::default());
+    let derived = [("File".into(), Expr::known("basename", vec![path], Span::default()))];
+    let holds = [
+        "isempty(Image) or (Image contains @'\\' and Image !endswith @'\\' and Image !contains '/')",
+        "Port != 80 or Host startswith 'ws'",
+        "isempty(Host) == isnull(Size)",
+    ]
+    .map(predicate);
+    let rows = Rows { derived: &derived, holds: &holds };
+    let mut r = Random(11);
+    let (mut cases, mut others) = (0, 0);
+    for _ in 0..200 {
+        let condition = random(&mut r);
+        let rel = rel(&condition);
+        let made = generate::rows_first(&rel, "T", &[rows], None, &request()).unwrap();
+        let formulas = Formula::of(&rel).unwrap();
+        let alone =
+            generate::events(&rel, "T", &Request { rows: Some(rows), ..request() }).unwrap_or_default();
+        for c in &made.cases {
+            let look = |n: &str| c.event.values.get(n).cloned().unwrap_or_default();
+            assert_eq!(formulas.iter().any(|f| f.matches(&look)), c.fires, "{condition}: {c:?}");
+            if !c.row {
+                others += 1;
+                let known = |s: &generate::Shown| alone.cases.iter().any(|c| c.shows.contains(s));
+                assert!(!c.shows.iter().any(known), "{condition}: {c:?}");
+                continue;
+            }
+            cases += 1;
+            for e in &holds {
+                let value = e.eval(&look, &Context::default());
+                assert_ne!(value.as_bool(), Some(false), "{condition}: {c:?}");
+            }
+            let whole = look("Image").to_text();
+            let last = whole.rsplit('\\').next().unwrap_or_default();
+            assert_eq!(look("File").to_text(), last, "{condition}: {c:?}");
+        }
+        // Nothing is lost, and nothing said to be impossible that is not.
+        let plain = generate::events(&rel, "T", &request()).unwrap();
+        let parts = |g: &Generated| -> BTreeSet<_> {
+            g.missing.iter().map(|m| (m.part.role, m.part.span.map(|s| (s.start, s.end)))).collect()
+        };
+        assert_eq!(parts(&made), parts(&plain), "{condition}: {made:#?}\n{plain:#?}");
+    }
+    assert!(cases > 500 && others > 20, "{cases} {others}");
 }

@@ -284,6 +284,8 @@ fn test_events_of_something_large() {
             time: Duration::from_secs(1),
             given: &[],
             misses: true,
+            rows: None,
+            seeds: &[],
         };
         let made = events(&rel(&text), "T", &request);
         let t = start.elapsed();

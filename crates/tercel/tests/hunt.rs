@@ -114,6 +114,11 @@ fn values_that_do_not_fit_are_counted() {
     let other = SIGMA.replace("    DestinationPort: 4444\n", "");
     std::fs::write(dir.path().join("c.yml"), other).unwrap();
     assert!(!of(&["c.yml"]).contains("mistyped"));
+    // Nor does one that looks at the port of another table's events.
+    let elsewhere = "// title: Ports elsewhere\n// id: q\nVMConnection | where DestinationPort == 4444";
+    std::fs::write(dir.path().join("d.kql"), elsewhere).unwrap();
+    assert!(!of(&["c.yml", "d.kql"]).contains("mistyped"));
+    assert!(of(&["a.yml", "d.kql"]).contains("mistyped    1 value"));
 }
 
 #[test]

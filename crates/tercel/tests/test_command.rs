@@ -107,6 +107,75 @@ fn events_of_every_source_fire_when_they_are_replayed() {
     assert!(said(&zeek).contains("zeek writes none of them"), "{}", said(&zeek));
 }
 
+/// Events are such as the sensor would write, so that a conversion that is proved exact of such events finds
+/// the same among them as the rule.
+#[test]
+fn what_is_generated_is_what_a_sensor_writes() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rows");
+    let beside = fs::read_to_string(rules.join("beside.txt")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for source in ["sysmon", "defender"] {
+        for entry in fs::read_dir(&rules).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|e| e != "yml") {
+                continue;
+            }
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let rule = path.display().to_string();
+            let made = tercel(["test", rule.as_str(), "--generate", "--source", source]);
+            assert_eq!(made.status.code(), Some(0), "{name}: {}", said(&made));
+            let fixtures = lines(&out(&made));
+            assert!(fixtures.len() >= 3, "{name}: {}", said(&made));
+            let fields = |f: &Value| match &f["event"]["Event"]["EventData"] {
+                Value::Null => f["event"].get("properties").unwrap_or(&f["event"]).clone(),
+                data => data.clone(),
+            };
+            for f in &fixtures {
+                let has = fields(f);
+                for line in beside.lines().filter(|l| !l.starts_with('#')) {
+                    let words: Vec<&str> = line.split_whitespace().collect();
+                    if words[..2] == [source, name] {
+                        let there = words[2..].iter().filter(|w| has.get(**w).is_some()).count();
+                        assert!(there == 0 || there == words.len() - 2, "{line}: {has}");
+                        seen += there;
+                    }
+                }
+                let path = |of: &str| has.get(of).and_then(Value::as_str);
+                for of in ["", "InitiatingProcess"] {
+                    if let Some(whole) = path(&format!("{of}FolderPath")) {
+                        let last = path(&format!("{of}FileName")).unwrap();
+                        assert_eq!(whole.rsplit('\\').next(), Some(last), "{has}");
+                    }
+                }
+            }
+            let events: Vec<String> = fixtures.iter().map(|f| format!("{}\n", f["event"])).collect();
+            let data = folder.path().join(format!("{name}.{source}.ndjson")).display().to_string();
+            fs::write(&data, events.concat()).unwrap();
+            let hits = |rule: &str| -> Vec<i64> {
+                let run = tercel(["hunt", data.as_str(), "-r", rule, "--format", "jsonl"]);
+                assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+                lines(&out(&run)).iter().map(|h| h["record"].as_i64().unwrap()).collect()
+            };
+            let found = hits(&rule);
+            let expected = fixtures.iter().filter(|f| f["expect"] == "hit").count();
+            assert_eq!(found.len(), expected, "{name} {source}");
+            for schema in ["defender", "asim"] {
+                let args = ["convert", rule.as_str(), "--to", "kql", "--schema", schema, "--format", "jsonl"];
+                let converted = lines(&out(&tercel(args))).remove(0);
+                if converted["fidelity"] != "exact" {
+                    continue;
+                }
+                let query = folder.path().join(format!("{name}.{schema}.kql"));
+                fs::write(&query, converted["text"].as_str().unwrap()).unwrap();
+                assert_eq!(hits(&query.display().to_string()), found, "{name}: {source} {schema}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 60, "{seen}");
+}
+
 #[test]
 fn failures_are_explained() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,8 @@
 //! handed out.
 
 mod inline;
+mod merge;
+mod rows;
 mod sites;
 mod tree;
 mod vary;
@@ -17,7 +19,10 @@ use crate::formula::Node;
 use crate::prover::{Answer, Row};
 use crate::questions::event;
 use crate::{Budget, Event, Unknown};
+pub use merge::rows_first;
+pub use rows::Rows;
 use sites::{Site, sites};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tercel_ir::{Expr, Name, Rel, Span, Type, Value};
 use tree::{Seen, Tree};
@@ -26,6 +31,8 @@ use tree::{Seen, Tree};
 const BASES: usize = 4;
 /// Alternatives of other lists that one event is asked to show as well.
 const COMPANY: usize = 4;
+/// Events of others that are tried.
+const SEEDS: usize = 400;
 /// Time for what would only be nice.
 const SOFT: Duration = Duration::from_millis(100);
 
@@ -73,6 +80,8 @@ pub struct Case {
     pub fires: bool,
     /// What it shows; at least one.
     pub shows: Vec<Shown>,
+    /// It is such a row as was asked for: see [`Request::rows`].
+    pub row: bool,
 }
 
 const WHOLE: Shown = Shown { role: Role::Whole, span: None, item: None };
@@ -109,6 +118,7 @@ pub struct Generated {
 }
 
 /// How to generate.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// Of each question.
     pub budget: Budget,
@@ -120,6 +130,10 @@ pub struct Request<'a> {
     pub given: &'a [Vec<(Name, Value)>],
     /// Whether near misses are wanted.
     pub misses: bool,
+    /// What events are like; nothing: anything that the columns can hold.
+    pub rows: Option<Rows<'a>>,
+    /// Events of the table that are tried before any are looked for.
+    pub seeds: &'a [BTreeMap<Name, Value>],
 }
 
 /// The tables whose events a detection reads, in the order of its text.
@@ -149,7 +163,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
         return Err(Unknown::new(format!("it does not read {table}")));
     };
     let deadline = Instant::now() + request.time;
-    let tree = Tree::new(&branches, &mut flat, deadline)?;
+    let tree = Tree::new(&branches, &mut flat, request.rows, deadline)?;
     let mut run = Run {
         tree,
         request,
@@ -159,6 +173,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
         given: Vec::new(),
         must: Vec::new(),
         deadline,
+        seeds: Vec::new(),
         hits: Vec::new(),
         misses: Vec::new(),
         out: Generated::default(),
@@ -173,7 +188,7 @@ pub fn events(rel: &Rel, table: &str, request: &Request<'_>) -> Result<Generated
 }
 
 struct Run<'r> {
-    tree: Tree,
+    tree: Tree<'r>,
     request: &'r Request<'r>,
     table: Name,
     assumptions: Vec<crate::Assumption>,
@@ -183,6 +198,7 @@ struct Run<'r> {
     given: Vec<Name>,
     must: Vec<Name>,
     deadline: Instant,
+    seeds: Vec<Seen>,
     hits: Vec<Seen>,
     misses: Vec<Seen>,
     out: Generated,
@@ -211,6 +227,11 @@ impl Run<'_> {
             let column = Expr::column(a.column.clone(), Type::Bool, Span::default());
             apart.push(self.tree.prover.builder.truth(&column, false)?);
         }
+        for e in &self.tree.holds {
+            let builder = &mut self.tree.prover.builder;
+            let broken = builder.truth(e, false)?;
+            apart.push(builder.arena.not(broken));
+        }
         let mut undecided = None;
         let mut options: Vec<&[(Name, Value)]> = self.request.given.iter().map(Vec::as_slice).collect();
         if options.is_empty() {
@@ -228,6 +249,13 @@ impl Run<'_> {
             if !fixed.iter().any(|f| f.0 == nodes) {
                 fixed.push((nodes, names));
             }
+        }
+        if self.sow() {
+            let (nodes, names): (Vec<_>, Vec<_>) = fixed.into_iter().unzip();
+            self.given = names.first().cloned().unwrap_or_default();
+            self.must = names.last().cloned().unwrap_or_default();
+            self.fixed = nodes;
+            return Ok(true);
         }
         while let Some((nodes, names)) = fixed.first() {
             if self.late() {
@@ -251,7 +279,7 @@ impl Run<'_> {
             None => match self.tree.prover.ask(&[whole], &self.request.budget.until(self.deadline)) {
                 Answer::Unsat => Ok(false),
                 Answer::Unknown(u) => Err(u),
-                Answer::Sat(_) if apart.is_empty() => {
+                Answer::Sat(_) if self.assumptions.is_empty() => {
                     Err(Unknown::new("what it asks for is of no event that a source of the table writes"))
                 }
                 Answer::Sat(_) => Err(Unknown::new(format!(
@@ -260,6 +288,34 @@ impl Run<'_> {
                 ))),
             },
         }
+    }
+
+    /// Looks at the events that are tried first. True: one of them fires.
+    fn sow(&mut self) -> bool {
+        for row in self.request.seeds {
+            if self.late() || self.seeds.len() >= SEEDS {
+                break;
+            }
+            // What every event must hold, these must as well.
+            let least = self.request.given.last().map_or(&[][..], Vec::as_slice);
+            if least.iter().any(|(c, v)| self.equals(c, v).is_some() && row.get(c) != Some(v)) {
+                continue;
+            }
+            // What follows from others is put in again when an event is done.
+            let follows = |c: &Name| self.request.rows.is_some_and(|r| r.derived.iter().any(|(n, _)| n == c));
+            let own = row.iter().filter(|(c, _)| !follows(c)).map(|(c, v)| (c.clone(), v.clone()));
+            let seen = self.tree.see(own.collect());
+            if self.tree.is_row(&seen) {
+                self.seeds.push(seen);
+            }
+        }
+        self.seeds.iter().any(|s| self.tree.holds(s))
+    }
+
+    /// One of the events that are tried first.
+    fn seed(&self, right: &dyn Fn(&Tree<'_>, &Seen) -> bool) -> Option<Seen> {
+        let mut seeds = self.seeds.iter().take_while(|_| !self.late());
+        seeds.find(|s| right(&self.tree, s)).cloned()
     }
 
     fn equals(&self, column: &Name, value: &Value) -> Option<Expr> {
@@ -318,7 +374,10 @@ impl Run<'_> {
                     company.push(other);
                 }
             }
-            let mut found = self.together(site, &company);
+            let mut found = self.seed(&|t, s| site.claims(t, s).is_some()).map(Box::new);
+            if found.is_none() {
+                found = self.together(site, &company);
+            }
             if found.is_none() && !company.is_empty() {
                 let mut more = Vec::with_capacity(company.len());
                 for s in &company {
@@ -370,7 +429,10 @@ impl Run<'_> {
                     let made = sites.iter().all(|s| {
                         s.parts[0].iter().any(|p| self.tree.make_true(*p, &mut seen, keep, &self.must))
                     });
-                    if made && sites.iter().all(|s| s.claims(&self.tree, &seen).is_some()) {
+                    if made
+                        && self.tree.is_row(&seen)
+                        && sites.iter().all(|s| s.claims(&self.tree, &seen).is_some())
+                    {
                         return Some(Box::new(seen));
                     }
                 }
@@ -402,8 +464,12 @@ impl Run<'_> {
             let arena = &mut self.tree.prover.builder.arena;
             any = vec![arena.or(any)];
             any.push(self.tree.node(self.tree.root));
-            let holds = |t: &Tree, s: &Seen| t.holds(s) && parts.iter().any(|p| t.value(*p, s).0);
-            match self.ask(&any, &[], &self.request.budget.clone(), &holds) {
+            let holds = |t: &Tree<'_>, s: &Seen| t.holds(s) && parts.iter().any(|p| t.value(*p, s).0);
+            let found = match self.seed(&holds) {
+                Some(seen) => Found::Event(Box::new(seen)),
+                None => self.ask(&any, &[], &self.request.budget.clone(), &holds),
+            };
+            match found {
                 Found::Event(seen) => {
                     let seen = self.least(*seen, &holds);
                     let shown = Shown { role: Role::Shared, ..site.shown() };
@@ -425,8 +491,12 @@ impl Run<'_> {
                 continue;
             }
             let root = self.tree.node(way);
-            let holds = |t: &Tree, s: &Seen| t.value(way, s).0;
-            match self.ask(&[root], &[], &self.request.budget.clone(), &holds) {
+            let holds = |t: &Tree<'_>, s: &Seen| t.value(way, s).0;
+            let found = match self.seed(&holds) {
+                Some(seen) => Found::Event(Box::new(seen)),
+                None => self.ask(&[root], &[], &self.request.budget.clone(), &holds),
+            };
+            match found {
                 Found::Event(seen) => {
                     let seen = self.least(*seen, &holds);
                     self.case(seen, true, vec![WHOLE]);
@@ -440,16 +510,21 @@ impl Run<'_> {
 
     /// An event for one part.
     fn one(&mut self, site: &Site) {
-        let found = match self.by_hand(site) {
+        let seed = self.seed(&|t, s| site.claims(t, s).is_some());
+        let found = match seed.or_else(|| self.by_hand(site)) {
             Some(seen) => Found::Event(Box::new(seen)),
             None => self.search(site),
         };
         match found {
             Found::Event(seen) => {
-                let keep: Vec<Name> =
-                    if site.role == Role::Condition { site.columns(&self.tree) } else { Vec::new() };
+                // What fails should be there and be something else, rather than be missing.
+                let mut keep = Vec::new();
+                if site.role == Role::Condition && site.present {
+                    keep = site.columns(&self.tree);
+                    keep.retain(|c| seen.row.contains_key(c));
+                }
                 let seen = self.least(*seen, &|t, s| {
-                    site.claims(t, s).is_some() && keep.iter().all(|c| s.row.contains_key(c) || !site.present)
+                    site.claims(t, s).is_some() && keep.iter().all(|c| s.row.contains_key(c))
                 });
                 self.case(seen, site.role.fires(), vec![site.shown()]);
             }
@@ -466,7 +541,7 @@ impl Run<'_> {
                 // A `not` is an exclusion as a whole: what is in it has to be true.
                 let parts = site.parts[0].iter().map(|p| self.tree.inner(*p));
                 let made = parts.into_iter().any(|p| self.tree.make_true(p, &mut seen, keep, &self.must));
-                if made && site.claims(&self.tree, &seen).is_some() {
+                if made && site.claims(&self.tree, &seen).is_some() && self.tree.is_row(&seen) {
                     return Some(seen);
                 }
             }
@@ -506,7 +581,7 @@ impl Run<'_> {
                         return None;
                     }
                     self.tree.put(&mut seen, &column, &value.coerce(ty));
-                    if site.claims(&self.tree, &seen).is_some() {
+                    if site.claims(&self.tree, &seen).is_some() && self.tree.is_row(&seen) {
                         return Some(seen);
                     }
                 }
@@ -562,7 +637,7 @@ impl Run<'_> {
         roots: &[Node],
         more: &[Node],
         budget: &Budget,
-        right: &dyn Fn(&Tree, &Seen) -> bool,
+        right: &dyn Fn(&Tree<'_>, &Seen) -> bool,
     ) -> Found {
         if self.late() {
             return Found::Unknown(NO_TIME.into());
@@ -579,7 +654,7 @@ impl Run<'_> {
             match self.tree.prover.ask(&all, &budget.until(self.deadline)) {
                 Answer::Sat(row) => {
                     let seen = self.tree.see(row);
-                    if right(&self.tree, &seen) {
+                    if right(&self.tree, &seen) && self.tree.is_row(&seen) {
                         return Found::Event(Box::new(seen));
                     }
                     unknown = Some("internal error: an event did not behave as computed".to_string());
@@ -592,7 +667,8 @@ impl Run<'_> {
     }
 
     /// The event without the columns that do not matter.
-    fn least(&self, mut seen: Seen, right: &dyn Fn(&Tree, &Seen) -> bool) -> Seen {
+    fn least(&self, seen: Seen, right: &dyn Fn(&Tree<'_>, &Seen) -> bool) -> Seen {
+        let mut seen = self.usual_letters(seen, right);
         let columns: Vec<Name> = seen.row.keys().filter(|c| !self.given.contains(c)).cloned().collect();
         for c in columns {
             // A larger event shows the same.
@@ -601,19 +677,42 @@ impl Run<'_> {
             }
             let mut fewer = seen.clone();
             self.tree.put(&mut fewer, &c, &Value::Null);
-            if right(&self.tree, &fewer) {
+            if right(&self.tree, &fewer) && self.tree.is_row(&fewer) {
                 seen = fewer;
             }
         }
         seen
     }
 
+    /// The event without the letters that only some languages take for others in another case, where they
+    /// do not matter.
+    fn usual_letters(&self, seen: Seen, right: &dyn Fn(&Tree<'_>, &Seen) -> bool) -> Seen {
+        let odd = |c: char| matches!(c, 'İ' | 'ſ' | '\u{212a}');
+        let usual = |v: &Value| match v {
+            Value::Str(s) if s.contains(odd) => {
+                Some(Value::Str(s.replace('İ', "i").replace('ſ', "s").replace('\u{212a}', "k")))
+            }
+            _ => None,
+        };
+        let new: Vec<(Name, Value)> =
+            seen.row.iter().filter_map(|(c, v)| Some((c.clone(), usual(v)?))).collect();
+        if new.is_empty() {
+            return seen;
+        }
+        let mut plain = seen.clone();
+        new.iter().for_each(|(c, v)| self.tree.put(&mut plain, c, v));
+        if right(&self.tree, &plain) && self.tree.is_row(&plain) { plain } else { seen }
+    }
+
     fn case(&mut self, seen: Seen, fires: bool, shows: Vec<Shown>) {
-        let made = event(&self.table, &known(&seen.row), &self.assumptions);
+        let made = event(&self.table, &known(&self.tree.whole(&seen.row)), &self.assumptions);
         let same = self.out.cases.iter_mut().find(|c| c.fires == fires && c.event == made);
         match same {
             Some(c) => c.shows.extend(shows),
-            None => self.out.cases.push(Case { event: made, fires, shows }),
+            None => {
+                let row = self.request.rows.is_some();
+                self.out.cases.push(Case { event: made, fires, shows, row });
+            }
         }
         if fires { self.hits.push(seen) } else { self.misses.push(seen) }
     }

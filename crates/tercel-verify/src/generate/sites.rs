@@ -24,7 +24,7 @@ pub(super) struct Site {
 impl Site {
     /// The place for which an event shows the part: the verdict is as it should be, and it would be the
     /// other without the part.
-    pub fn claims(&self, tree: &Tree, seen: &Seen) -> Option<usize> {
+    pub fn claims(&self, tree: &Tree<'_>, seen: &Seen) -> Option<usize> {
         let fires = self.role.fires();
         if tree.holds(seen) != fires {
             return None;
@@ -36,18 +36,18 @@ impl Site {
         Shown { role: self.role, span: Some(self.span), item: self.item.clone() }
     }
 
-    pub fn parent(&self, tree: &Tree) -> Option<usize> {
+    pub fn parent(&self, tree: &Tree<'_>) -> Option<usize> {
         tree.parts[self.parts[0][0]].parent
     }
 
-    pub fn leaves(&self, tree: &Tree) -> Vec<usize> {
+    pub fn leaves(&self, tree: &Tree<'_>) -> Vec<usize> {
         let mut out = Vec::new();
         self.parts[0].iter().for_each(|p| tree.leaves_under(*p, &mut out));
         out
     }
 
     /// The columns that it reads, each once.
-    pub fn columns(&self, tree: &Tree) -> Vec<Name> {
+    pub fn columns(&self, tree: &Tree<'_>) -> Vec<Name> {
         let mut out: Vec<Name> = Vec::new();
         for l in self.leaves(tree) {
             for c in &tree.leaves[l].columns {
@@ -62,7 +62,7 @@ impl Site {
 }
 
 /// All parts, of each list at most so many; and how many were left out.
-pub(super) fn sites(tree: &Tree, limit: usize) -> (Vec<Site>, usize) {
+pub(super) fn sites(tree: &Tree<'_>, limit: usize) -> (Vec<Site>, usize) {
     let mut found = Finder { tree, limit, list: Vec::new(), known: HashMap::new(), skipped: 0 };
     for way in &tree.ways {
         found.inside(*way, false);
@@ -71,7 +71,7 @@ pub(super) fn sites(tree: &Tree, limit: usize) -> (Vec<Site>, usize) {
 }
 
 struct Finder<'t> {
-    tree: &'t Tree,
+    tree: &'t Tree<'t>,
     limit: usize,
     list: Vec<Site>,
     known: HashMap<(Span, Option<String>, Role), usize>,

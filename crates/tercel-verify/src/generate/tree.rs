@@ -1,6 +1,7 @@
 //! The conditions of a detection over one table as a tree, to be asked of a solver and of an event, whole and
 //! with a part replaced.
 
+use super::rows::Rows;
 use crate::Unknown;
 use crate::flatten::{Branch, Env, Flattener};
 use crate::formula::{Arena, Node};
@@ -38,10 +39,12 @@ pub(super) struct Part {
 /// A test, over the columns of the table.
 pub(super) struct Leaf {
     pub expr: Expr,
+    /// As it was before columns that follow from others were put in, if it reads one.
+    plain: Option<Expr>,
     pub columns: Vec<Name>,
 }
 
-pub(super) struct Tree {
+pub(super) struct Tree<'r> {
     pub prover: Prover,
     pub parts: Vec<Part>,
     pub leaves: Vec<Leaf>,
@@ -50,6 +53,9 @@ pub(super) struct Tree {
     /// The ways to the result; the last part, [`Tree::root`], is their disjunction.
     pub ways: Vec<usize>,
     pub root: usize,
+    /// What events are like, and what of it concerns the columns that are looked at.
+    rows: Option<Rows<'r>>,
+    pub holds: Vec<Expr>,
     /// When nothing more is tried; what was found until then stays.
     pub deadline: Instant,
 }
@@ -61,12 +67,17 @@ pub(super) struct Seen {
     leaves: Vec<Truth>,
 }
 
-impl Tree {
+impl<'r> Tree<'r> {
     /// The tree of all ways from one table to the result.
     ///
     /// # Errors
     /// What is too large or takes longer than until the deadline.
-    pub fn new(branches: &[Branch], flat: &mut Flattener, deadline: Instant) -> Result<Tree, Unknown> {
+    pub fn new(
+        branches: &[Branch],
+        flat: &mut Flattener,
+        rows: Option<Rows<'r>>,
+        deadline: Instant,
+    ) -> Result<Tree<'r>, Unknown> {
         let mut schema = branches.first().map(|b| b.schema.as_ref().clone()).unwrap_or_default();
         for b in branches {
             schema.open |= b.schema.open;
@@ -83,6 +94,8 @@ impl Tree {
             readers: HashMap::new(),
             ways: Vec::new(),
             root: 0,
+            rows,
+            holds: Vec::new(),
             deadline,
         };
         for b in branches {
@@ -104,6 +117,9 @@ impl Tree {
         t.root = t.part(Kind::Any, None);
         let ways = t.ways.clone();
         t.adopt(t.root, ways);
+        if let Some(rows) = &t.rows {
+            t.holds = rows.about(t.readers.keys().cloned());
+        }
         Ok(t)
     }
 
@@ -176,7 +192,11 @@ impl Tree {
 
     fn leaf(&mut self, e: &Expr, env: &Env, flat: &mut Flattener, written: bool) -> Result<usize, Unknown> {
         let span = (written && e.span != Span::default()).then_some(e.span);
-        let expr = flat.substitute(e, env)?;
+        let mut expr = flat.substitute(e, env)?;
+        let mut plain = None;
+        if let Some(put) = self.rows.as_ref().and_then(|r| r.put_in(&expr)) {
+            plain = Some(std::mem::replace(&mut expr, put));
+        }
         let id = self.part(Kind::Leaf, span);
         let b = &mut self.prover.builder;
         self.parts[id].truth = (b.truth(&expr, true)?, b.truth(&expr, false)?);
@@ -189,7 +209,7 @@ impl Tree {
         for c in &columns {
             self.readers.entry(c.clone()).or_default().push(at);
         }
-        self.leaves.push(Leaf { expr, columns });
+        self.leaves.push(Leaf { expr, plain, columns });
         self.parts[id].leaf = Some(at);
         Ok(id)
     }
@@ -248,6 +268,24 @@ impl Tree {
         for at in self.readers.get(column).map_or(&[][..], Vec::as_slice) {
             seen.leaves[*at] = truth(&self.leaves[*at].expr, &seen.row);
         }
+    }
+
+    /// An event with what follows from its columns.
+    pub fn whole(&self, row: &Row) -> Row {
+        self.rows.as_ref().map_or_else(|| row.clone(), |r| r.follow(row))
+    }
+
+    /// Whether it is an event as the source writes it, which means to the detection what it was thought to.
+    pub fn is_row(&self, seen: &Seen) -> bool {
+        if self.rows.is_none() {
+            return true;
+        }
+        if self.holds.iter().any(|e| truth(e, &seen.row).1) {
+            return false;
+        }
+        let whole = self.whole(&seen.row);
+        let as_thought = |(l, t): (&Leaf, &Truth)| l.plain.as_ref().is_none_or(|e| truth(e, &whole) == *t);
+        self.leaves.iter().zip(&seen.leaves).all(as_thought)
     }
 
     /// Whether the whole is true of an event.

@@ -1,7 +1,7 @@
 //! Values that do not fit the type of their column, where the rule-set program meets them: they are null to
 //! its rules, as they are to plans.
 //!
-//! Looked at are the columns that a rule names and whose type in the event's own table is not text. Which
+//! Looked at are the columns that a rule reads of the event's own table and whose type there is not text. Which
 //! these are is settled once for each layout; an event then costs one look at each such value, for most a
 //! few digits.
 

@@ -32,8 +32,8 @@ pub struct Seen {
 struct Watch<'d> {
     matcher: Matcher,
     data: &'d Data,
-    /// The columns that rules name.
-    looked_at: &'d HashSet<Name>,
+    /// The columns that rules look at, by table.
+    looked_at: &'d HashMap<Name, HashSet<Name>>,
     range: (Option<i64>, Option<i64>),
     source: Name,
     mistyped: Mistyped,
@@ -60,7 +60,7 @@ struct Kinds {
 }
 
 impl<'d> Watch<'d> {
-    fn new(matcher: Matcher, data: &'d Data, looked_at: &'d HashSet<Name>) -> Watch<'d> {
+    fn new(matcher: Matcher, data: &'d Data, looked_at: &'d HashMap<Name, HashSet<Name>>) -> Watch<'d> {
         Watch {
             matcher,
             data,
@@ -123,7 +123,9 @@ impl LayoutSink for Watch<'_> {
             self.tables.push(Kinds { table: table.clone(), seen: HashMap::new() });
             self.tables.len() - 1
         });
-        let typed = mistyped::typed(self.data.schemas(), table, names, self.looked_at);
+        let looked_at = self.looked_at.get(table);
+        let typed =
+            looked_at.map(|l| mistyped::typed(self.data.schemas(), table, names, l)).unwrap_or_default();
         self.layouts.push(Kind { at, table: index, last: Vec::new(), typed });
         self.inner.push(inner);
         Some(self.inner.len() - 1)
@@ -160,7 +162,8 @@ impl LayoutSink for Watch<'_> {
 /// rules.
 pub fn run(set: RuleSet, data: &Data, each: &mut dyn FnMut(Out) -> ControlFlow<()>) -> Seen {
     let set = Arc::new(set);
-    let looked_at: HashSet<Name> = set.fields().cloned().collect();
+    let looked_at: HashMap<Name, HashSet<Name>> =
+        set.tables().map(|t| (t.clone(), set.fields_of(t))).collect();
     let make = || Watch::new(Matcher::new(set.clone()), data, &looked_at);
     let (sinks, mut stats) = data.inputs.feed(data.schemas(), &make, each, &data.progress);
     let mut seen = Seen::default();

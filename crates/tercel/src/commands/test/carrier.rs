@@ -122,8 +122,10 @@ pub fn given(table: &str, timed: bool) -> Vec<Vec<(Name, Value)>> {
         _ => None,
     };
     let mut common: Vec<(Name, Value)> = vec![("TimeGenerated".into(), at.clone())];
-    if table.starts_with("Device") {
-        common.push(("Timestamp".into(), at));
+    match table {
+        "Sysmon" => common.push(("UtcTime".into(), at)),
+        _ if table.starts_with("Device") => common.push(("Timestamp".into(), at)),
+        _ => {}
     }
     let mut out = Vec::new();
     for more in [host.map(|h| (Name::from(h), Value::str(COMPUTER))), None] {
@@ -439,7 +441,7 @@ fn workspace_windows(table: &str, fields: &[(&str, &Value)], anywhere: Option<St
     let p = parts(fields, None);
     let mut data = String::new();
     for (n, v) in &p.data {
-        data.push_str(&format!("<Data Name=\"{}\">{}</Data>", escaped(n), escaped(v)));
+        data.push_str(&format!("<Data Name=\"{}\">{}</Data>", escaped(n), element(v)));
     }
     let at = p.time.unwrap_or_else(|| WHEN.into());
     let xml = format!(
@@ -459,6 +461,11 @@ fn workspace_windows(table: &str, fields: &[(&str, &Value)], anywhere: Option<St
     row.insert("RenderedDescription".into(), anywhere.unwrap_or_default().into());
     row.insert("Type".into(), "Event".into());
     row.into()
+}
+
+/// Text between two tags as Windows writes it: lines and tabs stay what they are.
+fn element(s: &str) -> String {
+    escaped(s).replace("&#10;", "\n").replace("&#13;", "\r").replace("&#9;", "\t").replace('\'', "&apos;")
 }
 
 /// A line of a Zeek log as JSON: `ZeekSmbFiles` is `smb_files`.

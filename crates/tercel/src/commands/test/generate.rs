@@ -10,17 +10,20 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Format;
 use crate::world;
 use serde_json::{Map, Value as Json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tercel_catalog::{Detection, Role as Kind};
-use tercel_ir::{Rel, Value};
-use tercel_schema::{SchemaCatalog, Schemas};
+use tercel_ir::{Expr, Name, Rel, Value};
+use tercel_schema::{SchemaCatalog, Schemas, Translation};
 use tercel_verify::generate::{self as prover, Gap, Generated, Request, Role, Shown};
 use tercel_verify::{Budget, Event, Formula};
+
+/// The table whose events other tables' views are made from.
+const SYSMON: &str = "Sysmon";
 
 /// A test that was made: one event, or several that belong together.
 pub struct Made {
@@ -48,6 +51,36 @@ pub struct Maker<'a> {
     pub args: &'a Test,
     pub catalog: &'a SchemaCatalog,
     pub budget: Budget,
+    kinds: Mutex<HashMap<String, Arc<Kinds>>>,
+}
+
+/// What is known of a table's rows.
+struct Kinds {
+    /// What they are like, on one kind of system and on others.
+    shapes: Vec<Shape>,
+    /// The same with less: what has no file has a name without a folder, and values that are not documented
+    /// may come.
+    looser: Option<Shape>,
+    /// How Sysmon's events are said in the table's words.
+    ways: Vec<Translation>,
+}
+
+impl Kinds {
+    fn rows(&self) -> (Vec<prover::Rows<'_>>, Option<prover::Rows<'_>>) {
+        (self.shapes.iter().map(Shape::rows).collect(), self.looser.as_ref().map(Shape::rows))
+    }
+}
+
+/// What rows of a table are like.
+struct Shape {
+    derived: Vec<(Name, Expr)>,
+    holds: Vec<Expr>,
+}
+
+impl Shape {
+    fn rows(&self) -> prover::Rows<'_> {
+        prover::Rows { derived: &self.derived, holds: &self.holds }
+    }
 }
 
 pub fn run(run: &Run, args: &Test, mut rules: Vec<Detection>) -> Result<Outcome, Failure> {
@@ -66,7 +99,7 @@ pub fn run(run: &Run, args: &Test, mut rules: Vec<Detection>) -> Result<Outcome,
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     tercel_catalog::compile_all(&mut rules, &catalog, &catalog, &bench.compile, threads);
     let budget = Budget { time: super::seconds(args.budget), ..Budget::default() };
-    let maker = Maker { args, catalog: &catalog, budget };
+    let maker = Maker { args, catalog: &catalog, budget, kinds: Mutex::default() };
     let mut tests = maker.all(&rules, threads);
     let proved = started.elapsed();
 
@@ -131,7 +164,7 @@ impl Maker<'_> {
                     return;
                 }
                 let tests = self.rule(d);
-                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((i, tests));
+                done.lock().unwrap_or_else(PoisonError::into_inner).push((i, tests));
             }
         };
         std::thread::scope(|s| {
@@ -140,7 +173,7 @@ impl Maker<'_> {
             }
             work();
         });
-        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|d| d.0);
         done.into_iter().map(|d| d.1).collect()
     }
@@ -172,10 +205,15 @@ impl Maker<'_> {
         for t in &tables {
             let given = carrier::given(t, timed);
             let time = deadline.saturating_duration_since(Instant::now());
-            match (prover::events(&rel, t, &Request { given: &given, time, ..request }), &mut best) {
+            let kinds = self.kinds(t);
+            let (kinds, more) = kinds.rows();
+            let seeds = self.seeds(&rel, t, timed, Request { time: time / 2, ..request });
+            let time = deadline.saturating_duration_since(Instant::now());
+            let request = Request { given: &given, time, seeds: &seeds, ..request };
+            match (prover::rows_first(&rel, t, &kinds, more, &request), &mut best) {
                 (Ok(made), None) if made.cases.is_empty() => never = Some(made),
                 (Ok(made), None) => best = Some(made),
-                (Ok(made), Some(best)) => complete(best, made),
+                (Ok(made), Some(best)) => best.complete(made, false),
                 (Err(u), None) => {
                     why.get_or_insert(format!("{t}: {}", u.reason));
                 }
@@ -194,22 +232,20 @@ impl Maker<'_> {
         }
     }
 
-    fn request<'g>(
-        &self,
-        given: &'g [Vec<(tercel_ir::Name, tercel_ir::Value)>],
-        limit: usize,
-    ) -> Request<'g> {
+    fn request<'g>(&self, given: &'g [Vec<(Name, tercel_ir::Value)>], limit: usize) -> Request<'g> {
         Request {
             budget: self.budget,
             limit,
             time: self.budget.time.saturating_mul(5).max(Duration::from_secs(1)),
             given,
             misses: self.args.only.as_deref() != Some("hits"),
+            rows: None,
+            seeds: &[],
         }
     }
 
     /// The tables that events may be of, the most natural first.
-    fn tables(&self, d: &Detection, rel: &Rel) -> Result<Vec<tercel_ir::Name>, String> {
+    fn tables(&self, d: &Detection, rel: &Rel) -> Result<Vec<Name>, String> {
         let mut tables = prover::tables(rel).map_err(|u| u.reason)?;
         let all: Vec<String> = tables.iter().map(ToString::to_string).collect();
         if let Some(s) = self.args.source {
@@ -223,13 +259,61 @@ impl Maker<'_> {
         Ok(tables)
     }
 
+    fn kinds(&self, table: &str) -> Arc<Kinds> {
+        let mut known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(k) = known.get(table) {
+            return k.clone();
+        }
+        let rows = self.catalog.rows(table);
+        let mut shapes: Vec<Shape> = Vec::new();
+        let looser = (!rows.windows.is_empty() || !rows.usual.is_empty())
+            .then(|| Shape { derived: rows.derived.clone(), holds: rows.holds.clone() });
+        for paths in [rows.windows, rows.unix] {
+            // A table without paths is the same everywhere.
+            if !shapes.is_empty() && paths.is_empty() {
+                continue;
+            }
+            let holds: Vec<Expr> = rows.holds.iter().chain(&rows.usual).cloned().chain(paths).collect();
+            if !holds.is_empty() || !rows.derived.is_empty() {
+                shapes.push(Shape { derived: rows.derived.clone(), holds });
+            }
+        }
+        let ways = if table == SYSMON { Vec::new() } else { self.catalog.translations(SYSMON, table) };
+        let kinds = Arc::new(Kinds { shapes, looser, ways });
+        known.insert(table.to_string(), kinds.clone());
+        kinds
+    }
+
+    /// Events of Sysmon in the words of another table, where a view tells them: what a solver does not find in
+    /// the one's columns it often does in the other's.
+    fn seeds(&self, rel: &Rel, table: &str, timed: bool, request: Request<'_>) -> Vec<BTreeMap<Name, Value>> {
+        let here = self.kinds(table);
+        if here.ways.is_empty() {
+            return Vec::new();
+        }
+        let kinds = self.kinds(SYSMON);
+        let given = carrier::given(SYSMON, timed);
+        let rows = kinds.rows().0.first().copied();
+        let Ok(made) = prover::events(rel, SYSMON, &Request { given: &given, rows, ..request }) else {
+            return Vec::new();
+        };
+        let said = made.cases.iter().flat_map(|c| {
+            let look = |n: &str| c.event.values.get(n).cloned().unwrap_or_default();
+            here.ways.iter().filter_map(|w| w.of(&look)).collect::<Vec<_>>()
+        });
+        said.collect()
+    }
+
     /// One event that a relation has.
     pub fn hit(&self, d: &Detection, rel: &Rel) -> Result<Event, String> {
         let (rel, timed) = at_that_time(rel);
         let mut why = "no event does".to_string();
         for t in self.tables(d, &rel)? {
             let given = carrier::given(&t, timed);
-            match prover::events(&rel, &t, &Request { misses: false, ..self.request(&given, 1) }) {
+            let kinds = self.kinds(&t);
+            let (kinds, more) = kinds.rows();
+            let request = Request { misses: false, ..self.request(&given, 1) };
+            match prover::rows_first(&rel, &t, &kinds, more, &request) {
                 Ok(made) => {
                     if let Some(c) = made.cases.into_iter().find(|c| c.fires) {
                         return Ok(c.event);
@@ -267,7 +351,10 @@ impl Maker<'_> {
     fn tests(&self, d: &Detection, rel: &Rel, made: Generated, source: Option<Source>) -> Tests {
         let mut out = Tests { skipped: made.skipped, ..Tests::default() };
         for c in &made.cases {
-            let why = words(&c.shows, d);
+            let mut why = words(&c.shows, d);
+            if !c.row && !self.kinds(&c.event.table).shapes.is_empty() {
+                why.push_str(", in an event that its source would hardly write");
+            }
             match self.write(&c.event, source) {
                 // What is looked for anywhere in an event may stand in what every event has, such as its time.
                 Ok(w) if !self.as_text(rel, c, &w.json) => {
@@ -306,31 +393,6 @@ fn at_that_time(rel: &Rel) -> (Rel, bool) {
     let mut rel = rel.clone();
     let timed = rel.fold_now(tercel_ir::time::parse_datetime(carrier::WHEN).unwrap_or_default());
     (rel, timed)
-}
-
-/// Takes from another table's events those that show what the first table's cannot.
-fn complete(best: &mut Generated, other: Generated) {
-    for mut c in other.cases {
-        let open = |s: &Shown| {
-            best.missing.iter().any(|m| {
-                let same =
-                    m.part.role == s.role || m.part.role == Role::Alternative && s.role == Role::Shared;
-                (m.part.span, &m.part.item) == (s.span, &s.item) && same
-            })
-        };
-        c.shows.retain(open);
-        if c.shows.is_empty() {
-            continue;
-        }
-        best.missing.retain(|m| {
-            !c.shows.iter().any(|s| {
-                (m.part.span, &m.part.item) == (s.span, &s.item)
-                    && (m.part.role == s.role || m.part.role == Role::Alternative && s.role == Role::Shared)
-            })
-        });
-        best.cases.push(c);
-    }
-    best.cases.sort_by_key(|c| !c.fires);
 }
 
 /// Of what there is no event.

@@ -64,7 +64,7 @@ pub fn grow(
 /// An event at a time. Rules seldom ask for the time; whether this one minds is found out when it is tried.
 fn at(event: &Event, ticks: i64) -> Event {
     let mut e = event.clone();
-    for column in ["TimeGenerated", "Timestamp"] {
+    for column in ["TimeGenerated", "Timestamp", "UtcTime"] {
         if e.values.contains_key(column) || column == "TimeGenerated" {
             e.values.insert(column.into(), Value::DateTime(ticks));
         }
