@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p tercel-verify --example pairs -- FOLDER [PAIRS [LIST]]` takes neighbouring rules of one
 //! log source. Each pair is measured from reading both files to the answer; the views are opened before. The file
-//! LIST gets a line for each pair: the relation, what the witnesses are of, the files.
+//! LIST gets a line for each pair: the relation, what the witnesses are of, the files, the reason.
 
 mod shared;
 
@@ -62,11 +62,12 @@ fn main() {
                 .map(|w| format!("{}{}{}", w.event.table, u8::from(w.first), u8::from(w.second)))
                 .collect();
             lines.push_str(&format!(
-                "{} {} {} {}\n",
+                "{} {} {} {} {}\n",
                 found.relation.as_str(),
                 witnesses.join(","),
                 a.display(),
-                b.display()
+                b.display(),
+                found.reason.as_deref().unwrap_or_default()
             ));
         }
     }

@@ -147,6 +147,32 @@ impl Builder {
         Ok(as_term(var, kind, false))
     }
 
+    /// Whether no value of the variable passes a test for a text, by what is known of all its values: names of files
+    /// have no separators, folders end with one, and what a choice has said before.
+    pub(super) fn never(&self, var: VarId, lens: &Lens, text: &str, start: bool, end: bool) -> bool {
+        if text.is_empty() || !lens.prefix.is_empty() || !lens.suffix.is_empty() {
+            return false;
+        }
+        // Separators have no case, so it does not matter how the text is folded or mapped.
+        let separator = ['\\', '/'];
+        let v = &self.atoms.vars[var as usize];
+        if v.domain == Some(Domain::FileName) && text.contains(separator) {
+            return true;
+        }
+        if !end || lens.base {
+            return false;
+        }
+        if matches!(&v.expr.kind, ExprKind::Call(f, _) if f.name == "dirname") && !text.ends_with(separator) {
+            return true;
+        }
+        let mut endings = self.ending.iter().filter(|e| e.0 == var).peekable();
+        if !lens.is_identity() || endings.peek().is_none() {
+            return false;
+        }
+        let text = fold(text);
+        endings.any(|(_, e)| !(text.ends_with(&**e) || !start && e.ends_with(&text)))
+    }
+
     // ---- text -------------------------------------------------------------------------------------
 
     /// A text test as seen through a lens, in the simplest form: equal tests become equal atoms.
@@ -157,6 +183,14 @@ impl Builder {
             }
             TextTest::Term { text, .. } if text.is_empty() => return Arena::TRUE,
             _ => {}
+        }
+        let never = match &test {
+            TextTest::Literal { text, start, end, .. } => self.never(var, lens, text, *start, *end),
+            TextTest::Term { text, .. } => self.never(var, lens, text, false, false),
+            TextTest::Regex(_) => false,
+        };
+        if never {
+            return Arena::FALSE;
         }
         let mut lens = lens.clone();
         let mut test = test;
