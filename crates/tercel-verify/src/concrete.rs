@@ -153,7 +153,7 @@ fn mend(
         if now == 0 {
             return true;
         }
-        let Some((bad, _)) = broken(atoms, loose, row) else { return true };
+        let Some((bad, positive)) = broken(atoms, loose, row) else { return true };
         let var = atoms.atom(bad).var;
         let v = &atoms.vars[var as usize];
         let mut better = None;
@@ -162,6 +162,9 @@ fn mend(
                 return false;
             }
             let mut tries = Vec::new();
+            if positive && let Some(e) = atoms.expr(bad) {
+                other_side(e, c, &look(row), &mut tries);
+            }
             if let Some(wanted) = values.get(&var).filter(|w| !w.is_null()) {
                 backwards(&v.expr, wanted, c, &look(row), &mut tries, &mut 500);
             }
@@ -200,6 +203,28 @@ fn mend(
         }
     }
     now == 0
+}
+
+/// Values of a column with which one side of an equality becomes what the other is, or the end of a path its name.
+fn other_side(e: &Expr, column: &Name, row: &dyn Fn(&str) -> Value, out: &mut Vec<Value>) {
+    let ExprKind::Call(f, args) = &e.kind else { return };
+    let [x, y] = &args[..] else { return };
+    let mut back = |to: &Expr, value: &Value| backwards(to, value, column, row, out, &mut 100);
+    match f.name {
+        "eq" | "eq_ci" => {
+            back(y, &x.eval(row, &Context::default()));
+            back(x, &y.eval(row, &Context::default()));
+        }
+        "endswith" | "endswith_cs" => {
+            let path = x.eval(row, &Context::default()).to_text();
+            let name = tercel_ir::function::basename(&path);
+            // With the separator before it, and without.
+            let longer = path[..path.len() - name.len()].char_indices().next_back().map_or(0, |c| c.0);
+            back(y, &Value::str(&path[longer..]));
+            back(y, &Value::str(name));
+        }
+        _ => {}
+    }
 }
 
 /// Values of a column that may make an expression have a value.
@@ -284,6 +309,17 @@ fn backwards(
             "base64_decode_tostring" => {
                 let text = tercel_ir::function::base64_encode(wanted.text().as_bytes());
                 args.iter().for_each(|a| backwards(a, &Value::Str(text.clone()), column, row, out, left));
+            }
+            "basename" => {
+                // The folder may stay as it is.
+                let name = wanted.text();
+                args.iter().for_each(|a| {
+                    let path = a.eval(row, &Context::default()).to_text();
+                    let folder = &path[..path.len() - tercel_ir::function::basename(&path).len()];
+                    let moved = Value::Str(format!("{folder}{name}"));
+                    backwards(a, &moved, column, row, out, left);
+                    backwards(a, wanted, column, row, out, left);
+                });
             }
             "dirname" => {
                 let t = wanted.text();
