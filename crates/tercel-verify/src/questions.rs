@@ -386,7 +386,8 @@ pub(crate) fn relate(
         return Ok([Verdict::Unsat, Verdict::Unsat, Verdict::Unsat]);
     };
     let mut p = Prover::new(merged(xs.iter().chain(ys).copied()))
-        .until(Instant::now() + budget.time.saturating_mul(BUILD));
+        .until(Instant::now() + budget.time.saturating_mul(BUILD))
+        .direct();
     let any = |list: &[&BranchFormula], p: &mut Prover| -> Result<Node, Unknown> {
         let mut nodes = Vec::with_capacity(list.len());
         for f in list {
