@@ -21,6 +21,8 @@ const LEVELS: u32 = 128;
 /// asked after all.
 const LOOKS: usize = 60_000;
 const TRIALS: usize = 24;
+/// Trials of which nothing was learnt: the solver goes on better then.
+const DOUBTS: u32 = 4;
 
 /// Parts of a conjunction or disjunction whose cost is looked at.
 const ESTIMATED: usize = 64;
@@ -59,7 +61,7 @@ pub(crate) struct Search<'a> {
     costs: QuickMap<Node, u32>,
     looks: usize,
     trials: usize,
-    doubted: bool,
+    doubts: u32,
 }
 
 /// Literals of one variable.
@@ -100,7 +102,7 @@ impl<'a> Search<'a> {
             costs: QuickMap::default(),
             looks: LOOKS,
             trials: TRIALS,
-            doubted: false,
+            doubts: 0,
         };
         for (n, set) in nogoods.iter().enumerate() {
             s.index(n as u32, set);
@@ -129,7 +131,7 @@ impl<'a> Search<'a> {
         }
         match self.descend(pending, 0, &mut try_out) {
             Step::Found(t) => Ended::Found(t),
-            Step::Failed(_) if !self.doubted => Ended::Nothing,
+            Step::Failed(_) if self.doubts == 0 => Ended::Nothing,
             _ => Ended::Open,
         }
     }
@@ -219,7 +221,10 @@ impl<'a> Search<'a> {
         match try_out(&literals) {
             Trial::Found(t) => Step::Found(t),
             Trial::Doubt(set) => {
-                self.doubted = true;
+                self.doubts += 1;
+                if self.doubts == DOUBTS {
+                    return Step::Open;
+                }
                 blamed(&set).map_or(Step::Open, Step::Failed)
             }
             Trial::Conflicts(sets) => {
