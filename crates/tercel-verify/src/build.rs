@@ -31,6 +31,9 @@ pub(crate) struct Builder {
     pub facts: Vec<Vec<(AtomId, bool)>>,
     pub schema: Arc<Schema>,
     fuel: usize,
+    last_column: Option<(Name, VarId)>,
+    /// A text as it is.
+    plain: Arc<Lens>,
     /// Variables with how their texts end, folded, at the place that is being built: a choice was made that says so.
     ending: Vec<(VarId, Arc<str>)>,
     /// When nothing more is built: a large expression takes long to compile, and there may be many.
@@ -121,6 +124,8 @@ impl Builder {
             schema,
             fuel: FUEL,
             ending: Vec::new(),
+            last_column: None,
+            plain: Arc::default(),
             deadline: None,
         }
     }

@@ -22,7 +22,7 @@ const LEVELS: u32 = 128;
 const LOOKS: usize = 60_000;
 const TRIALS: usize = 24;
 /// Trials of which nothing was learnt: the solver goes on better then.
-const DOUBTS: u32 = 4;
+const DOUBTS: usize = 4;
 
 /// Parts of a conjunction or disjunction whose cost is looked at.
 const ESTIMATED: usize = 64;
@@ -61,7 +61,7 @@ pub(crate) struct Search<'a> {
     costs: QuickMap<Node, u32>,
     looks: usize,
     trials: usize,
-    doubts: u32,
+    doubts: usize,
 }
 
 /// Literals of one variable.
@@ -108,6 +108,11 @@ impl<'a> Search<'a> {
             s.index(n as u32, set);
         }
         s
+    }
+
+    /// Trials that decided nothing.
+    pub(crate) fn doubts(&self) -> usize {
+        self.doubts
     }
 
     /// Sets of literals that were found never to hold together.
@@ -281,11 +286,12 @@ impl<'a> Search<'a> {
         let var = atoms.atom(a).var;
         if let Some(taken) = self.of_var.get(&var) {
             let looked = taken.yes.len() + if p { taken.no.len() } else { 0 };
-            let excluded = taken.yes.iter().map(|b| (*b, true)).find(|b| excludes(atoms, (a, p), *b)).or_else(|| {
-                // Of what must not hold nothing rules out what must not hold either.
-                let mut no = taken.no.iter().map(|b| (*b, false)).filter(|_| p);
-                no.find(|b| excludes(atoms, (a, p), *b))
-            });
+            let excluded =
+                taken.yes.iter().map(|b| (*b, true)).find(|b| excludes(atoms, (a, p), *b)).or_else(|| {
+                    // Of what must not hold nothing rules out what must not hold either.
+                    let mut no = taken.no.iter().map(|b| (*b, false)).filter(|_| p);
+                    no.find(|b| excludes(atoms, (a, p), *b))
+                });
             if let Some((b, _)) = excluded {
                 let before = self.truth.get(&b).map_or(Choices::MAX, |t| t.1);
                 return Err(Stop::Failed(depends | before));
@@ -311,7 +317,11 @@ impl<'a> Search<'a> {
         self.truth.insert(a, (p, depends));
         self.trail.push((a, p));
         let taken = self.of_var.entry(var).or_default();
-        if p { taken.yes.push(a) } else { taken.no.push(a) }
+        if p {
+            taken.yes.push(a)
+        } else {
+            taken.no.push(a)
+        }
         Ok(())
     }
 
@@ -319,7 +329,11 @@ impl<'a> Search<'a> {
         for (a, p) in self.trail.drain(mark..).rev() {
             self.truth.remove(&a);
             if let Some(t) = self.of_var.get_mut(&self.builder.atoms.atom(a).var) {
-                if p { t.yes.pop() } else { t.no.pop() };
+                if p {
+                    t.yes.pop()
+                } else {
+                    t.no.pop()
+                };
             }
         }
     }
@@ -386,11 +400,7 @@ fn apart(atoms: &Atoms, a: AtomId, b: AtomId) -> bool {
                 *s && *v && !t.starts_with(u) && !u.starts_with(t)
                     || *e && *w && !t.ends_with(u) && !u.ends_with(t)
             };
-            if ci == other {
-                differ(t, u)
-            } else {
-                differ(&fold(t), &fold(u))
-            }
+            if ci == other { differ(t, u) } else { differ(&fold(t), &fold(u)) }
         }
         _ => false,
     }

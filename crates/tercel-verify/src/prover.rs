@@ -59,6 +59,8 @@ pub(crate) struct Prover {
     direct: bool,
     /// Sets of literals that such a search found to contradict each other.
     nogoods: Vec<Literals>,
+    /// What its last run could not decide, which the solver need not try again.
+    doubted: usize,
     /// How many of them the solver knows.
     told: usize,
     /// Models whose event did not behave: errors of the prover, never shown.
@@ -82,6 +84,7 @@ impl Prover {
             settled_left: SETTLED,
             direct: false,
             nogoods: Vec::new(),
+            doubted: 0,
             told: 0,
             misbehaved: 0,
         }
@@ -255,7 +258,7 @@ impl Prover {
         // What is only "not decided" must not rule anything out for later questions.
         let mut guard: Option<SatLit> = None;
         let mut doubt: Option<Unknown> = None;
-        let mut doubts = 0;
+        let mut doubts = self.doubted;
         loop {
             if meter.steps == 0 {
                 return Answer::Unknown(Unknown::new("the budget of steps is used up"));
@@ -327,6 +330,7 @@ impl Prover {
             Checked::Conflicts(sets) => Trial::Conflicts(sets),
             Checked::Unknown(literals, _) => Trial::Doubt(literals),
         });
+        self.doubted = search.doubts();
         let learned = search.learned();
         self.nogoods.extend(learned);
         match ended {
@@ -426,52 +430,52 @@ enum Checked {
     Unknown(Literals, Unknown),
 }
 
-    type Cache = QuickMap<(VarId, Literals), Outcome>;
+type Cache = QuickMap<(VarId, Literals), Outcome>;
 
 fn check(builder: &Builder, cache: &mut Cache, implicant: &[(AtomId, bool)], meter: &mut Meter) -> Checked {
-        let mut groups: BTreeMap<VarId, Literals> = BTreeMap::new();
-        for (a, p) in implicant {
-            groups.entry(builder.atoms.atom(*a).var).or_default().push((*a, *p));
-        }
-        let mut values: BTreeMap<VarId, Value> = BTreeMap::new();
-        let mut conflicts = Vec::new();
-        let mut unknown = None;
-        for (var, lits) in &groups {
-            match value_of(&builder.atoms, cache, *var, lits, meter) {
-                Outcome::Sat(v) => {
-                    values.insert(*var, v);
-                }
-                Outcome::Conflict(core) => conflicts.push(core.into_iter().map(|i| lits[i]).collect()),
-                Outcome::Unknown(why) => unknown = Some((lits.clone(), why)),
+    let mut groups: BTreeMap<VarId, Literals> = BTreeMap::new();
+    for (a, p) in implicant {
+        groups.entry(builder.atoms.atom(*a).var).or_default().push((*a, *p));
+    }
+    let mut values: BTreeMap<VarId, Value> = BTreeMap::new();
+    let mut conflicts = Vec::new();
+    let mut unknown = None;
+    for (var, lits) in &groups {
+        match value_of(&builder.atoms, cache, *var, lits, meter) {
+            Outcome::Sat(v) => {
+                values.insert(*var, v);
             }
-        }
-        if !conflicts.is_empty() {
-            return Checked::Conflicts(conflicts);
-        }
-        if let Some((lits, why)) = unknown {
-            return Checked::Unknown(lits, Unknown::new(why));
-        }
-        match concrete::row(&builder.atoms, &groups, &values, meter) {
-            concrete::Made::Row(r) => Checked::Row(r),
-            concrete::Made::Conflict(c) => Checked::Conflicts(vec![c]),
-            concrete::Made::Unknown(lits, why) => Checked::Unknown(lits, Unknown::new(why)),
+            Outcome::Conflict(core) => conflicts.push(core.into_iter().map(|i| lits[i]).collect()),
+            Outcome::Unknown(why) => unknown = Some((lits.clone(), why)),
         }
     }
+    if !conflicts.is_empty() {
+        return Checked::Conflicts(conflicts);
+    }
+    if let Some((lits, why)) = unknown {
+        return Checked::Unknown(lits, Unknown::new(why));
+    }
+    match concrete::row(&builder.atoms, &groups, &values, meter) {
+        concrete::Made::Row(r) => Checked::Row(r),
+        concrete::Made::Conflict(c) => Checked::Conflicts(vec![c]),
+        concrete::Made::Unknown(lits, why) => Checked::Unknown(lits, Unknown::new(why)),
+    }
+}
 
-    fn value_of(atoms: &Atoms, cache: &mut Cache, var: VarId, lits: &Literals, meter: &mut Meter) -> Outcome {
-        let key = (var, lits.clone());
-        if let Some(o) = cache.get(&key) {
-            return o.clone();
-        }
-            let v = &atoms.vars[var as usize];
-        let o = match v.kind {
-            VarKind::Text => strings::solve(atoms, v, lits, meter),
-            VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, lits, meter),
-            VarKind::Free => Outcome::Sat(Value::Null),
-        };
-        // What ran out of time may go better the next time.
-        if !matches!(o, Outcome::Unknown(_)) && cache.len() < 20_000 && key.1.len() <= 48 {
-            cache.insert(key, o.clone());
-        }
-        o
+fn value_of(atoms: &Atoms, cache: &mut Cache, var: VarId, lits: &Literals, meter: &mut Meter) -> Outcome {
+    let key = (var, lits.clone());
+    if let Some(o) = cache.get(&key) {
+        return o.clone();
     }
+    let v = &atoms.vars[var as usize];
+    let o = match v.kind {
+        VarKind::Text => strings::solve(atoms, v, lits, meter),
+        VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, lits, meter),
+        VarKind::Free => Outcome::Sat(Value::Null),
+    };
+    // What ran out of time may go better the next time.
+    if !matches!(o, Outcome::Unknown(_)) && cache.len() < 20_000 && key.1.len() <= 48 {
+        cache.insert(key, o.clone());
+    }
+    o
+}

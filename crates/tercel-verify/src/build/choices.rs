@@ -46,10 +46,8 @@ impl Builder {
     pub(super) fn chosen(&mut self, subject: &Expr, tests: &[&Expr], conjunction: bool, want: bool) -> Built {
         let parts = alternatives(subject).unwrap_or_default();
         let cost = tests.iter().map(|t| count(t)).sum::<usize>().saturating_mul(parts.len());
-        self.fuel = self
-            .fuel
-            .checked_sub(cost)
-            .ok_or_else(|| Unknown::new("the condition unfolds to too much"))?;
+        self.fuel =
+            self.fuel.checked_sub(cost).ok_or_else(|| Unknown::new("the condition unfolds to too much"))?;
         self.choose(&parts, |b, condition, value| {
             if let [test] = tests {
                 return b.truth(&about(test, condition, value), want);
@@ -78,7 +76,8 @@ impl Builder {
                 // What is built of the value stands beside the condition and nowhere else.
                 if let NodeKind::Lit(a, true) = self.arena.kind(yes)
                     && let atom = self.atoms.atom(*a)
-                    && let Test::Text(lens, TextTest::Literal { text, start: false, end: true, .. }) = &atom.test
+                    && let Test::Text(lens, TextTest::Literal { text, start: false, end: true, .. }) =
+                        &atom.test
                     && lens.is_identity()
                 {
                     self.ending.push((atom.var, fold(text).into()));
@@ -105,10 +104,8 @@ pub(super) fn chosen_subject(e: &Expr) -> Option<&Expr> {
 /// folder of that path with that name is the path up to case, which is all that tests ask that ignore it.
 fn about(test: &Expr, condition: Option<&Expr>, value: &Expr) -> Expr {
     let ExprKind::Call(f, args) = &test.kind else { return test.clone() };
-    let value = condition
-        .filter(|_| ignores_case(f))
-        .and_then(|c| put_together_again(c, value))
-        .unwrap_or(value);
+    let value =
+        condition.filter(|_| ignores_case(f)).and_then(|c| put_together_again(c, value)).unwrap_or(value);
     let args = std::iter::once(value).chain(&args[1..]).cloned().collect();
     Expr { kind: ExprKind::Call(f, args), ty: test.ty, span: test.span }
 }
@@ -140,7 +137,8 @@ fn put_together_again<'a>(condition: &Expr, value: &'a Expr) -> Option<&'a Expr>
     let [path] = call(folder, "dirname")? else { return None };
     let ExprKind::Call(eq, sides) = &condition.kind else { return None };
     let [x, y] = &sides[..] else { return None };
-    let last = |e: &Expr| matches!(&e.kind, ExprKind::Call(f, a) if f.name == "basename" && same(&a[0], path));
+    let last =
+        |e: &Expr| matches!(&e.kind, ExprKind::Call(f, a) if f.name == "basename" && same(&a[0], path));
     let holds = eq.name == "eq_ci"
         && path.ty == Type::String
         && name.ty == Type::String

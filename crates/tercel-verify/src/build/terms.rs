@@ -15,6 +15,18 @@ type Change = Box<dyn Fn(Lens) -> Option<Lens>>;
 
 impl Builder {
     pub(super) fn column(&mut self, name: &Name, ty: Type) -> VarId {
+        // A list asks for one column many times over.
+        if let Some((last, v)) = &self.last_column
+            && last == name
+        {
+            return *v;
+        }
+        let v = self.new_or_known_column(name, ty);
+        self.last_column = Some((name.clone(), v));
+        v
+    }
+
+    fn new_or_known_column(&mut self, name: &Name, ty: Type) -> VarId {
         let key = format!("[{name}]");
         if let Some(v) = self.atoms.var_named(&key) {
             return v;
@@ -267,7 +279,8 @@ impl Builder {
                 return self.arena.or(vec![whole, a, b]);
             }
         }
-        self.atom(var, Test::Text(Arc::new(lens), test), None)
+        let lens = if lens.is_identity() { self.plain.clone() } else { Arc::new(lens) };
+        self.atom(var, Test::Text(lens, test), None)
     }
 }
 
