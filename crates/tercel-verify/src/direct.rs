@@ -10,6 +10,7 @@ use crate::atom::{Atoms, Order, Test, TextTest, VarId};
 use crate::build::Builder;
 use crate::formula::{Arena, AtomId, Node, NodeKind};
 use crate::hash::QuickMap;
+use std::time::Instant;
 use tercel_ir::Value;
 use tercel_ir::function::fold;
 
@@ -19,7 +20,7 @@ const LEVELS: u32 = 128;
 
 /// Looks at literals and pairs of them, and sets of literals that were tried on the theories, before the solver is
 /// asked after all.
-const LOOKS: usize = 60_000;
+const LOOKS: usize = 200_000;
 const TRIALS: usize = 24;
 /// Trials of which nothing was learnt: the solver goes on better then.
 const DOUBTS: usize = 4;
@@ -60,6 +61,7 @@ pub(crate) struct Search<'a> {
     weights: QuickMap<Node, u32>,
     costs: QuickMap<Node, u32>,
     looks: usize,
+    deadline: Instant,
     trials: usize,
     doubts: usize,
 }
@@ -89,7 +91,7 @@ enum Stop {
 
 impl<'a> Search<'a> {
     /// `nogoods` are sets of literals that are known never to hold together.
-    pub(crate) fn new(builder: &'a Builder, nogoods: &'a [Literals]) -> Search<'a> {
+    pub(crate) fn new(builder: &'a Builder, nogoods: &'a [Literals], deadline: Instant) -> Search<'a> {
         let mut s = Search {
             builder,
             truth: QuickMap::default(),
@@ -101,6 +103,7 @@ impl<'a> Search<'a> {
             weights: QuickMap::default(),
             costs: QuickMap::default(),
             looks: LOOKS,
+            deadline,
             trials: TRIALS,
             doubts: 0,
         };
@@ -164,7 +167,7 @@ impl<'a> Search<'a> {
             }
             _ => false,
         });
-        if !self.look(seen / 8 + 1) {
+        if !self.look(seen / 8 + 1) || Instant::now() >= self.deadline {
             return Step::Open;
         }
         let size = |n: Node| match arena.kind(n) {
@@ -214,7 +217,7 @@ impl<'a> Search<'a> {
     }
 
     fn trial<T>(&mut self, try_out: &mut impl FnMut(&[(AtomId, bool)]) -> Trial<T>) -> Step<T> {
-        if self.trials == 0 {
+        if self.trials == 0 || !self.look(self.trail.len()) {
             return Step::Open;
         }
         self.trials -= 1;
@@ -285,19 +288,21 @@ impl<'a> Search<'a> {
         let atoms = &self.builder.atoms;
         let var = atoms.atom(a).var;
         if let Some(taken) = self.of_var.get(&var) {
-            let looked = taken.yes.len() + if p { taken.no.len() } else { 0 };
-            let excluded =
-                taken.yes.iter().map(|b| (*b, true)).find(|b| excludes(atoms, (a, p), *b)).or_else(|| {
-                    // Of what must not hold nothing rules out what must not hold either.
-                    let mut no = taken.no.iter().map(|b| (*b, false)).filter(|_| p);
-                    no.find(|b| excludes(atoms, (a, p), *b))
-                });
-            if let Some((b, _)) = excluded {
-                let before = self.truth.get(&b).map_or(Choices::MAX, |t| t.1);
-                return Err(Stop::Failed(depends | before));
-            }
-            if !self.look(looked / 4) {
+            // Of what must not hold nothing rules out what must not hold either.
+            let no: &[AtomId] = if p { &taken.no } else { &[] };
+            let pairs = taken.yes.len() + no.len();
+            let this = Seen::of(atoms, a);
+            let excluded = taken
+                .yes
+                .iter()
+                .find(|b| if p { this.apart(atoms, **b) } else { Seen::of(atoms, **b).implies(atoms, a) })
+                .or_else(|| no.iter().find(|b| this.implies(atoms, **b)))
+                .map(|b| self.truth.get(b).map_or(Choices::MAX, |t| t.1));
+            if !self.look(pairs / 2) {
                 return Err(Stop::Open);
+            }
+            if let Some(before) = excluded {
+                return Err(Stop::Failed(depends | before));
             }
         }
         if let Some(sets) = self.by_literal.get(&(a, p)) {
@@ -366,76 +371,103 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether the texts of two literals show that they cannot both hold. Says no where it does not know.
-fn excludes(atoms: &Atoms, x: (AtomId, bool), y: (AtomId, bool)) -> bool {
-    match (x.1, y.1) {
-        (true, true) => apart(atoms, x.0, y.0) || apart(atoms, y.0, x.0),
-        (true, false) => implies(atoms, x.0, y.0),
-        (false, true) => implies(atoms, y.0, x.0),
-        (false, false) => false,
-    }
+/// An atom that is compared with many.
+struct Seen<'a> {
+    atom: AtomId,
+    test: &'a Test,
+    /// The one text, up to case, that an equality leaves; folded too.
+    only: Option<(&'a str, String, bool)>,
 }
 
-/// Whether the first rules out the second.
-fn apart(atoms: &Atoms, a: AtomId, b: AtomId) -> bool {
-    match (&atoms.atom(a).test, &atoms.atom(b).test) {
-        (Test::Null, Test::Null) => false,
-        // All tests are true of a null or not.
-        (Test::Null, Test::Text(..) | Test::Whole(..) | Test::Real(..)) => !atoms.holds(b, &Value::Null),
-        (Test::Whole(Order::Eq, k), Test::Whole(o, n)) => !ordered(*o, *k, *n),
-        (Test::Whole(Order::Le, k), Test::Whole(Order::Ge, n)) => k < n,
-        (Test::Text(l, x), Test::Text(m, y)) if l == m => {
-            if let Some(known) = known_image(atoms, a, b) {
-                return !known;
+impl<'a> Seen<'a> {
+    fn of(atoms: &'a Atoms, atom: AtomId) -> Seen<'a> {
+        let test = &atoms.atom(atom).test;
+        let only = match test {
+            Test::Text(_, TextTest::Literal { text, start: true, end: true, ci }) => {
+                Some((&**text, fold(text), *ci))
             }
-            let (
-                TextTest::Literal { text: t, start: s, end: e, ci },
-                TextTest::Literal { text: u, start: v, end: w, ci: other },
-            ) = (x, y)
-            else {
-                return false;
-            };
-            // Two beginnings, or two ends, of which neither goes on as the other does.
-            let differ = |t: &str, u: &str| {
-                *s && *v && !t.starts_with(u) && !u.starts_with(t)
-                    || *e && *w && !t.ends_with(u) && !u.ends_with(t)
-            };
-            if ci == other { differ(t, u) } else { differ(&fold(t), &fold(u)) }
-        }
-        _ => false,
+            _ => None,
+        };
+        Seen { atom, test, only }
     }
-}
 
-/// Whether the second holds wherever the first does.
-fn implies(atoms: &Atoms, a: AtomId, b: AtomId) -> bool {
-    match (&atoms.atom(a).test, &atoms.atom(b).test) {
-        (Test::Null, Test::Text(..)) => atoms.holds(b, &Value::Null),
-        (Test::Whole(Order::Eq, k), Test::Whole(o, n)) => ordered(*o, *k, *n),
-        (Test::Whole(Order::Le, k), Test::Whole(Order::Le, n)) => k <= n,
-        (Test::Whole(Order::Ge, k), Test::Whole(Order::Ge, n)) => k >= n,
-        (Test::Text(l, x), Test::Text(m, y)) if l == m => {
-            if let Some(known) = known_image(atoms, a, b) {
-                return known;
+    /// The answer of the other where this one leaves one text, up to case, and the other heeds case no more.
+    fn decides(&self, atoms: &Atoms, b: AtomId) -> Option<bool> {
+        let (text, folded, ci) = self.only.as_ref()?;
+        let blind = match &atoms.atom(b).test {
+            Test::Text(_, TextTest::Literal { ci, .. } | TextTest::Term { ci, .. }) => *ci,
+            _ => false,
+        };
+        (blind || !ci).then(|| atoms.holds_of_image(b, text, folded))
+    }
+
+    /// Whether the texts of two tests show that no value passes both. Says no where it does not know.
+    fn apart(&self, atoms: &Atoms, b: AtomId) -> bool {
+        match (self.test, &atoms.atom(b).test) {
+            (Test::Null, Test::Null) => false,
+            (Test::Null, Test::Text(..) | Test::Whole(..) | Test::Real(..)) => !atoms.holds(b, &Value::Null),
+            (Test::Text(..) | Test::Whole(..) | Test::Real(..), Test::Null) => {
+                !atoms.holds(self.atom, &Value::Null)
             }
-            let (
-                TextTest::Literal { text, start, end, ci },
-                TextTest::Literal { text: part, start: s, end: e, ci: blind },
-            ) = (x, y)
-            else {
-                return false;
-            };
-            if *ci && !blind || part.len() > text.len() {
-                return false;
+            (Test::Whole(Order::Eq, k), Test::Whole(o, n))
+            | (Test::Whole(o, n), Test::Whole(Order::Eq, k)) => !ordered(*o, *k, *n),
+            (Test::Whole(Order::Le, k), Test::Whole(Order::Ge, n))
+            | (Test::Whole(Order::Ge, n), Test::Whole(Order::Le, k)) => k < n,
+            (Test::Text(l, x), Test::Text(m, y)) if l == m => {
+                let known = self.decides(atoms, b).or_else(|| Seen::of(atoms, b).decides(atoms, self.atom));
+                if let Some(known) = known {
+                    return !known;
+                }
+                let (
+                    TextTest::Literal { text: t, start: s, end: e, ci },
+                    TextTest::Literal { text: u, start: v, end: w, ci: other },
+                ) = (x, y)
+                else {
+                    return false;
+                };
+                // Two beginnings, or two ends, of which neither goes on as the other does.
+                let differ = |t: &str, u: &str| {
+                    *s && *v && !t.starts_with(u) && !u.starts_with(t)
+                        || *e && *w && !t.ends_with(u) && !u.ends_with(t)
+                };
+                if ci == other { differ(t, u) } else { differ(&fold(t), &fold(u)) }
             }
-            let inside = |text: &str| match (s, e) {
-                (true, true) => *start && *end && text == &**part,
-                (true, false) => *start && text.starts_with(&**part),
-                (false, true) => *end && text.ends_with(&**part),
-                (false, false) => text.contains(&**part),
-            };
-            if *blind && !ci { inside(&fold(text)) } else { inside(text) }
+            _ => false,
         }
-        _ => false,
+    }
+
+    /// Whether the texts of two tests show that the other holds wherever this one does. Says no where it does not
+    /// know.
+    fn implies(&self, atoms: &Atoms, b: AtomId) -> bool {
+        match (self.test, &atoms.atom(b).test) {
+            (Test::Null, Test::Text(..)) => atoms.holds(b, &Value::Null),
+            (Test::Whole(Order::Eq, k), Test::Whole(o, n)) => ordered(*o, *k, *n),
+            (Test::Whole(Order::Le, k), Test::Whole(Order::Le, n)) => k <= n,
+            (Test::Whole(Order::Ge, k), Test::Whole(Order::Ge, n)) => k >= n,
+            (Test::Text(l, x), Test::Text(m, y)) if l == m => {
+                if let Some(known) = self.decides(atoms, b) {
+                    return known;
+                }
+                let (
+                    TextTest::Literal { text, start, end, ci },
+                    TextTest::Literal { text: part, start: s, end: e, ci: blind },
+                ) = (x, y)
+                else {
+                    return false;
+                };
+                if *ci && !blind || part.len() > text.len() {
+                    return false;
+                }
+                let inside = |text: &str| match (s, e) {
+                    (true, true) => *start && *end && text == &**part,
+                    (true, false) => *start && text.starts_with(&**part),
+                    (false, true) => *end && text.ends_with(&**part),
+                    (false, false) => text.contains(&**part),
+                };
+                if *blind && !ci { inside(&fold(text)) } else { inside(text) }
+            }
+            _ => false,
+        }
     }
 }
 
@@ -447,16 +479,4 @@ fn ordered(o: Order, k: i64, n: i64) -> bool {
         Order::Lt => k < n,
         Order::Gt => k > n,
     }
-}
-
-/// The answer of the second where the first leaves one text, up to case, and the second heeds case no more.
-fn known_image(atoms: &Atoms, a: AtomId, b: AtomId) -> Option<bool> {
-    let Test::Text(_, TextTest::Literal { text, start: true, end: true, ci }) = &atoms.atom(a).test else {
-        return None;
-    };
-    let blind = match &atoms.atom(b).test {
-        Test::Text(_, TextTest::Literal { ci, .. } | TextTest::Term { ci, .. }) => *ci,
-        _ => false,
-    };
-    (blind || !ci).then(|| atoms.holds_of_image(b, text, &fold(text)))
 }

@@ -324,7 +324,7 @@ impl Prover {
     /// An answer that needs no solver, if there is one.
     fn search(&mut self, roots: &[Node], meter: &mut Meter) -> Option<Answer> {
         let Prover { builder, cache, nogoods, .. } = self;
-        let mut search = Search::new(builder, nogoods);
+        let mut search = Search::new(builder, nogoods, meter.deadline);
         let ended = search.run(roots, |literals| match check(builder, cache, literals, meter) {
             Checked::Row(row) => Trial::Found(row),
             Checked::Conflicts(sets) => Trial::Conflicts(sets),
