@@ -4,7 +4,7 @@ use crate::atom::TextTest;
 use crate::budget::Meter;
 use crate::lens::{CaseMap, Lens};
 use crate::regexes::{Distinctions, cased, fold_char, fold_class};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 /// What one automaton can tell apart.
@@ -121,10 +121,10 @@ pub(crate) fn alphabet(
     // Of a regex, a character is its membership in the classes; looked up, since there may be many ranges.
     let mut taken: HashSet<Vec<u64>> = HashSet::new();
     let mut out = Alphabet { plain: Vec::new(), rest: Vec::new(), inexact };
-    let mut groups: HashMap<char, bool> = HashMap::new();
-    let others = edges.into_iter().filter_map(char::from_u32);
+    let others =
+        edges.into_iter().filter_map(char::from_u32).filter(|c| !(c.is_ascii_graphic() || *c == ' '));
     for c in LIKED.chars().chain(others) {
-        if groups.insert(c, true).is_some() || no_separators && matches!(c, '\\' | '/') || c == '\u{10FFFF}' {
+        if no_separators && matches!(c, '\\' | '/') || c == '\u{10FFFF}' {
             continue;
         }
         if !meter.work(views.len()) {

@@ -173,6 +173,34 @@ enum Refined {
     Core(Vec<usize>),
 }
 
+/// Whether two plain texts exclude each other in one text, both looked for in the same way; `None` where a search
+/// must tell. A beginning and an end, or anything and a text in the middle, go together always.
+fn plain_pair(atoms: &Atoms, a: AtomId, b: AtomId) -> Option<bool> {
+    let Test::Text(l, TextTest::Literal { text: t, start: s, end: e, ci }) = &atoms.atom(a).test else {
+        return None;
+    };
+    let Test::Text(m, TextTest::Literal { text: u, start: v, end: w, ci: other }) = &atoms.atom(b).test
+    else {
+        return None;
+    };
+    if !l.is_identity() || !m.is_identity() || ci != other {
+        return None;
+    }
+    if *s && *e || *v && *w {
+        let (whole, part, start, end) = if *s && *e { (t, u, *v, *w) } else { (u, t, *s, *e) };
+        return Some(!match (start, end) {
+            (true, true) => whole == part,
+            (true, false) => whole.starts_with(&**part),
+            (false, true) => whole.ends_with(&**part),
+            (false, false) => whole.contains(&**part),
+        });
+    }
+    Some(
+        *s && *v && !t.starts_with(&**u) && !u.starts_with(&**t)
+            || *e && *w && !t.ends_with(&**u) && !u.ends_with(&**t),
+    )
+}
+
 /// Searches with the positive tests only, and adds the others as they are violated.
 fn refine(
     atoms: &Atoms,
@@ -203,6 +231,12 @@ fn refine(
             for b in &positives[k + 1..] {
                 if meter.late() {
                     return Err(NO_TIME);
+                }
+                // Of plain texts it shows without any search.
+                match plain_pair(atoms, lits[*a].0, lits[*b].0) {
+                    Some(true) => return Ok(Refined::Core(vec![*a, *b])),
+                    Some(false) => continue,
+                    None => {}
                 }
                 if let Found::Nothing = run(&[*a, *b], 3_000, meter) {
                     return Ok(Refined::Core(vec![*a, *b]));
