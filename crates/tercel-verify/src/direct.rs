@@ -480,3 +480,79 @@ fn ordered(o: Order, k: i64, n: i64) -> bool {
         Order::Gt => k > n,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::atom::{VarKind, Variable};
+    use std::sync::Arc;
+    use tercel_ir::{Expr, Span, Type};
+
+    const LETTERS: [char; 4] = ['a', 'A', 'b', '\\'];
+
+    fn texts(length: usize) -> Vec<String> {
+        let mut out = vec![String::new()];
+        let mut last = out.clone();
+        for _ in 0..length {
+            last = last.iter().flat_map(|s| LETTERS.iter().map(move |c| format!("{s}{c}"))).collect();
+            out.extend(last.iter().cloned());
+        }
+        out
+    }
+
+    #[test]
+    fn what_texts_show_is_so_for_all_texts() {
+        let mut atoms = Atoms::default();
+        let var = atoms.add_var(
+            "[x]".into(),
+            Variable {
+                expr: Expr::column("x", Type::String, Span::default()),
+                column: Some("x".into()),
+                columns: vec!["x".into()],
+                kind: VarKind::Text,
+                domain: None,
+                atoms: Vec::new(),
+            },
+        );
+        let mut all = vec![atoms.intern(var, Test::Null, None).0];
+        let plain = Arc::<crate::lens::Lens>::default();
+        for t in texts(2) {
+            for (start, end) in [(false, false), (true, false), (false, true), (true, true)] {
+                for ci in [false, true] {
+                    if t.is_empty() && !(start && end) {
+                        continue;
+                    }
+                    let text = if ci { fold(&t) } else { t.clone() };
+                    let test = TextTest::Literal { text: text.into(), start, end, ci };
+                    all.push(atoms.intern(var, Test::Text(plain.clone(), test), None).0);
+                }
+            }
+            let test = TextTest::Term { text: fold(&t).into(), before: true, after: true, ci: true };
+            all.push(atoms.intern(var, Test::Text(plain.clone(), test), None).0);
+        }
+        all.sort_unstable();
+        all.dedup();
+        let values: Vec<Value> =
+            std::iter::once(Value::Null).chain(texts(4).into_iter().map(Value::Str)).collect();
+        let passed: Vec<Vec<bool>> =
+            all.iter().map(|a| values.iter().map(|v| atoms.holds(*a, v)).collect()).collect();
+        let (mut apart, mut implied) = (0, 0);
+        for (x, a) in all.iter().enumerate() {
+            let seen = Seen::of(&atoms, *a);
+            for (y, b) in all.iter().enumerate().filter(|(y, _)| *y != x) {
+                let both = passed[x].iter().zip(&passed[y]).position(|(p, q)| *p && *q);
+                let only = passed[x].iter().zip(&passed[y]).position(|(p, q)| *p && !*q);
+                let tests = || format!("{:?} {:?}", atoms.atom(*a).test, atoms.atom(*b).test);
+                if seen.apart(&atoms, *b) {
+                    apart += 1;
+                    assert_eq!(both.map(|v| &values[v]), None, "{}", tests());
+                }
+                if seen.implies(&atoms, *b) {
+                    implied += 1;
+                    assert_eq!(only.map(|v| &values[v]), None, "{}", tests());
+                }
+            }
+        }
+        assert!(apart > 500 && implied > 500, "{apart} {implied}");
+    }
+}
