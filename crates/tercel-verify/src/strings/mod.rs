@@ -57,36 +57,45 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
     if meter.late() {
         return Outcome::Unknown(NO_TIME.into());
     }
-    let mut tried = candidates::candidates(atoms, var, lits, meter);
-    if let Some(Domain::Values { values, .. }) = &var.domain {
-        tried.splice(0..0, values.iter().cloned());
-    }
-    if no_separators {
-        tried.retain(|s| !s.contains(['\\', '/']));
-    }
+    let mut of_addresses = Vec::new();
     if address || addresses {
         let (values, complete) = addresses::values(atoms, lits, address);
         if complete {
             let made = values.into_iter().map(|s| text_value(var.expr.ty, s));
             return enumerate(lits.len(), [Value::Null].into_iter().chain(made), holds, meter);
         }
-        tried.extend(values);
+        of_addresses = values;
     }
-    if address {
-        tried.retain(|s| in_domain(Some(&Domain::Ip), &Value::str(s.as_str())));
-    }
-    let mut first_violation = None;
-    for s in &tried {
+    let mut found: Option<Outcome> = None;
+    // False when there is an outcome.
+    let mut try_one = |s: &str, meter: &mut Meter| {
+        let possible = !(no_separators && s.contains(['\\', '/']))
+            && (!address || in_domain(Some(&Domain::Ip), &Value::str(s)));
+        if !possible {
+            return true;
+        }
         // A long text with many needles takes as long as both say.
         if !meter.work(lits.len().saturating_mul(1 + s.len() / 64)) {
-            return Outcome::Unknown(NO_TIME.into());
+            found = Some(Outcome::Unknown(NO_TIME.into()));
+        } else if evaluator.violated(s).is_none() {
+            found = Some(Outcome::Sat(text_value(var.expr.ty, s.to_string())));
         }
-        match evaluator.violated(s) {
-            None => return Outcome::Sat(text_value(var.expr.ty, s.clone())),
-            Some(i) => {
-                first_violation.get_or_insert(i);
-            }
-        }
+        found.is_none()
+    };
+    let listed: &[String] = match &var.domain {
+        Some(Domain::Values { values, .. }) => values,
+        _ => &[],
+    };
+    let mut more = listed.iter().all(|s| try_one(s, meter));
+    if more {
+        candidates::candidates(atoms, var, lits, meter, &mut |s, meter| {
+            more = try_one(s, meter);
+            more
+        });
+    }
+    let _ = more && of_addresses.iter().all(|s| try_one(s, meter));
+    if let Some(outcome) = found {
+        return outcome;
     }
     // An equality leaves one text, up to case.
     let equal = lits.iter().enumerate().find_map(|(i, (a, p))| match &atoms.atom(*a).test {
