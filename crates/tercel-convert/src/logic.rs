@@ -310,7 +310,7 @@ pub(crate) fn may_be_null(e: &Expr) -> bool {
 fn two_valued_function(name: &str, args: &[Expr]) -> bool {
     match name {
         "matches_regex" => match args.get(1).and_then(Expr::as_literal) {
-            Some(Value::Str(re)) => tercel_ir::function::compile_regex(re).is_ok(),
+            Some(Value::Str(re)) => tercel_ir::function::check_regex(re).is_ok(),
             _ => false,
         },
         "matches_glob" | "matches_glob_ci" => args.get(1).is_some_and(|a| a.as_literal().is_some()),

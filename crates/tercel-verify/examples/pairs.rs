@@ -1,7 +1,8 @@
 //! How long it takes to verify a pair of rules, loading included.
 //!
-//! `cargo run --release -p tercel-verify --example pairs -- FOLDER [PAIRS]` takes neighbouring rules of one log
-//! source. Each pair is measured from reading both files to the answer; the views are opened before.
+//! `cargo run --release -p tercel-verify --example pairs -- FOLDER [PAIRS [LIST]]` takes neighbouring rules of one
+//! log source. Each pair is measured from reading both files to the answer; the views are opened before. The file
+//! LIST gets a line for each pair: the relation, what the witnesses are of, the files, the reason.
 
 mod shared;
 
@@ -29,10 +30,11 @@ fn load(file: &Path, catalog: &SchemaCatalog) -> Option<(String, Rel)> {
 fn main() {
     let mut args = std::env::args().skip(1);
     let Some(dir) = args.next() else {
-        eprintln!("usage: pairs FOLDER [PAIRS]");
+        eprintln!("usage: pairs FOLDER [PAIRS [LIST]]");
         return;
     };
     let most = args.next().and_then(|n| n.parse().ok()).unwrap_or(2_000);
+    let list = args.next();
     let files = shared::rules(Path::new(&dir));
     let catalog = SchemaCatalog::new(Schemas::builtin(), Vec::new());
     let mut sources: BTreeMap<String, Vec<&PathBuf>> = BTreeMap::new();
@@ -45,6 +47,7 @@ fn main() {
         sources.values().flat_map(|all| all.windows(2).map(|w| (w[0], w[1]))).take(most).collect();
     let budget = Budget::default();
     let mut relations: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut lines = String::new();
     let mut times: Vec<(Duration, usize)> = Vec::with_capacity(pairs.len());
     for (n, (a, b)) in pairs.iter().enumerate() {
         let start = Instant::now();
@@ -52,6 +55,26 @@ fn main() {
         let found = compare(&x, &y, &budget);
         times.push((start.elapsed(), n));
         *relations.entry(found.relation.as_str()).or_default() += 1;
+        if list.is_some() {
+            let witnesses: Vec<String> = found
+                .witnesses
+                .iter()
+                .map(|w| format!("{}{}{}", w.event.table, u8::from(w.first), u8::from(w.second)))
+                .collect();
+            lines.push_str(&format!(
+                "{} {} {} {} {}\n",
+                found.relation.as_str(),
+                witnesses.join(","),
+                a.display(),
+                b.display(),
+                found.reason.as_deref().unwrap_or_default()
+            ));
+        }
+    }
+    if let Some(to) = list
+        && let Err(e) = std::fs::write(&to, lines)
+    {
+        eprintln!("{to}: {e}");
     }
     times.sort();
     let at = |share: f64| {

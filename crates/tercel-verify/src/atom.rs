@@ -5,6 +5,7 @@ use crate::formula::AtomId;
 use crate::lens::Lens;
 use regex::Regex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use tercel_ir::function::{Context, fold, has_term, remembered_regex};
 use tercel_ir::{Domain, Expr, Name, Type, Value};
@@ -112,18 +113,20 @@ impl Atoms {
     }
     /// The atom, and whether it is new.
     pub(crate) fn intern(&mut self, var: VarId, test: Test, expr: Option<&Expr>) -> (AtomId, bool) {
-        let key = (var, test);
-        if let Some(a) = self.by_test.get(&key) {
-            return (*a, false);
-        }
         let id = self.list.len() as AtomId;
-        let regex = match &key.1 {
-            Test::Text(_, TextTest::Regex(p)) => self.regex(p),
-            _ => None,
-        };
-        self.list.push(Atom { var, test: key.1.clone(), regex, expr: expr.cloned().map(Box::new) });
+        match self.by_test.entry((var, test)) {
+            Entry::Occupied(before) => return (*before.get(), false),
+            Entry::Vacant(place) => {
+                let (expr, test) = (expr.cloned().map(Box::new), place.key().1.clone());
+                self.list.push(Atom { var, test, regex: None, expr });
+                place.insert(id);
+            }
+        }
         self.vars[var as usize].atoms.push(id);
-        self.by_test.insert(key, id);
+        if let Test::Text(_, TextTest::Regex(p)) = &self.list[id as usize].test {
+            let p = p.clone();
+            self.list[id as usize].regex = self.regex(&p);
+        }
         (id, true)
     }
     pub(crate) fn find(&self, var: VarId, test: Test) -> Option<AtomId> {

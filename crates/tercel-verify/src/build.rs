@@ -1,6 +1,7 @@
 //! From three-valued expressions to two-valued formulas: for every expression "it is true" and "it is
 //! false" are formulas of their own, so that null needs no third value.
 
+mod choices;
 mod concat;
 mod terms;
 
@@ -12,6 +13,7 @@ use crate::formula::{Arena, AtomId, Node};
 use crate::key::key;
 use crate::lens::Lens;
 use crate::regexes;
+use choices::{alternatives, chosen_subject};
 use std::sync::Arc;
 use tercel_ir::function::{Context, fold};
 use tercel_ir::{Domain, Expr, ExprKind, Function, Name, Schema, Type, Value};
@@ -29,6 +31,11 @@ pub(crate) struct Builder {
     pub facts: Vec<Vec<(AtomId, bool)>>,
     pub schema: Arc<Schema>,
     fuel: usize,
+    last_column: Option<(Name, VarId)>,
+    /// A text as it is.
+    plain: Arc<Lens>,
+    /// Variables with how their texts end, folded, at the place that is being built: a choice was made that says so.
+    ending: Vec<(VarId, Arc<str>)>,
     /// When nothing more is built: a large expression takes long to compile, and there may be many.
     pub deadline: Option<std::time::Instant>,
 }
@@ -116,6 +123,9 @@ impl Builder {
             facts: Vec::new(),
             schema,
             fuel: FUEL,
+            ending: Vec::new(),
+            last_column: None,
+            plain: Arc::default(),
             deadline: None,
         }
     }
@@ -135,17 +145,14 @@ impl Builder {
         match &e.kind {
             ExprKind::Literal(v) => Ok(Arena::constant(v.as_bool() == Some(want))),
             ExprKind::And(items) | ExprKind::Or(items) => {
-                let mut nodes = Vec::with_capacity(items.len());
-                for i in items {
-                    nodes.push(self.truth(i, want)?);
-                }
-                let all = matches!(e.kind, ExprKind::And(_)) == want;
-                Ok(if all { self.arena.and(nodes) } else { self.arena.or(nodes) })
+                let conjunction = matches!(e.kind, ExprKind::And(_));
+                let nodes = self.items(items, conjunction, want)?;
+                Ok(if conjunction == want { self.arena.and(nodes) } else { self.arena.or(nodes) })
             }
             ExprKind::Not(x) => self.truth(x, !want),
             ExprKind::Case { .. } => {
                 let alternatives = alternatives(e).unwrap_or_default();
-                self.choose(&alternatives, |b, x| b.truth(x, want))
+                self.choose(&alternatives, |b, _, x| b.truth(x, want))
             }
             ExprKind::Column(n) if e.ty == Type::Bool => {
                 let var = self.column(n, e.ty);
@@ -157,33 +164,15 @@ impl Builder {
         }
     }
 
-    /// The first alternative whose condition is true decides.
-    fn choose(
-        &mut self,
-        alternatives: &[(Option<Expr>, Expr)],
-        mut f: impl FnMut(&mut Builder, &Expr) -> Built,
-    ) -> Built {
-        let mut any = Vec::new();
-        let mut before = Vec::new();
-        for (condition, value) in alternatives {
-            let mut all = before.clone();
-            if let Some(c) = condition {
-                let yes = self.truth(c, true)?;
-                all.push(yes);
-                before.push(self.arena.not(yes));
-            }
-            all.push(f(self, value)?);
-            any.push(self.arena.and(all));
-        }
-        Ok(self.arena.or(any))
-    }
-
     fn call(&mut self, e: &Expr, f: &'static Function, args: &[Expr], want: bool) -> Built {
         if too_deep(e, MAX_DEPTH) {
             return Err(Unknown::new("a condition is nested too deeply"));
         }
         if let Some(v) = self.boolean_argument(f, args, want)? {
             return Ok(v);
+        }
+        if let Some(subject) = chosen_subject(e) {
+            return self.chosen(subject, &[e], true, want);
         }
         if let Some(parts) = alternatives(e) {
             // Every alternative is a copy of the whole call.
@@ -192,7 +181,7 @@ impl Builder {
                 .fuel
                 .checked_sub(cost)
                 .ok_or_else(|| Unknown::new("the condition unfolds to too much"))?;
-            return self.choose(&parts, |b, x| b.truth(x, want));
+            return self.choose(&parts, |b, _, x| b.truth(x, want));
         }
         let mut columns = Vec::new();
         e.columns(&mut columns);
@@ -756,44 +745,5 @@ fn natural(j: &serde_json::Value) -> Value {
             None => Value::Real(n.as_f64().unwrap_or(f64::NAN)),
         },
         j => Value::Dynamic(j.clone()),
-    }
-}
-
-/// A choice (`case`, `iff`, `coalesce`) in an argument, pulled out of the call: conditions, and the
-/// whole expression with the choice made. `None` when there is no choice inside.
-fn alternatives(e: &Expr) -> Option<Vec<(Option<Expr>, Expr)>> {
-    match &e.kind {
-        ExprKind::Case { branches, otherwise } => {
-            let mut out: Vec<(Option<Expr>, Expr)> =
-                branches.iter().map(|(c, t)| (Some(c.clone()), t.clone())).collect();
-            out.push((None, otherwise.as_ref().clone()));
-            Some(out)
-        }
-        ExprKind::Call(f, args) if f.name == "coalesce" && args.len() > 1 => {
-            let (last, first) = args.split_last()?;
-            let mut out = Vec::with_capacity(args.len());
-            for x in first {
-                // "" counts as nothing for text, but not for a dynamic that holds it.
-                let there =
-                    if matches!(x.ty, Type::String | Type::Guid) { "isnotempty" } else { "isnotnull" };
-                out.push((Some(Expr::known(there, vec![x.clone()], x.span)), x.clone()));
-            }
-            out.push((None, last.clone()));
-            Some(out)
-        }
-        ExprKind::Call(f, args) => {
-            let (at, inner) = args.iter().enumerate().find_map(|(i, a)| Some((i, alternatives(a)?)))?;
-            Some(
-                inner
-                    .into_iter()
-                    .map(|(c, value)| {
-                        let mut args = args.clone();
-                        args[at] = value;
-                        (c, Expr { kind: ExprKind::Call(f, args), ty: e.ty, span: e.span })
-                    })
-                    .collect(),
-            )
-        }
-        _ => None,
     }
 }

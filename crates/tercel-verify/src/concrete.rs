@@ -153,7 +153,7 @@ fn mend(
         if now == 0 {
             return true;
         }
-        let Some((bad, _)) = broken(atoms, loose, row) else { return true };
+        let Some((bad, positive)) = broken(atoms, loose, row) else { return true };
         let var = atoms.atom(bad).var;
         let v = &atoms.vars[var as usize];
         let mut better = None;
@@ -162,8 +162,15 @@ fn mend(
                 return false;
             }
             let mut tries = Vec::new();
+            if positive && let Some(e) = atoms.expr(bad) {
+                other_side(e, c, &look(row), &mut tries);
+            }
             if let Some(wanted) = values.get(&var).filter(|w| !w.is_null()) {
                 backwards(&v.expr, wanted, c, &look(row), &mut tries, &mut 500);
+            }
+            // What is asked of the value may be had where what was found for it may not.
+            for text in asked(atoms, loose, var) {
+                backwards(&v.expr, &Value::Str(text), c, &look(row), &mut tries, &mut 100);
             }
             suggestions(atoms, loose, c, row, &mut tries);
             let ty = column_type(&v.expr, c).unwrap_or(Type::String);
@@ -202,6 +209,59 @@ fn mend(
     now == 0
 }
 
+/// Texts for which a computed value is asked, and such texts with a digit more.
+fn asked(atoms: &Atoms, loose: &[(AtomId, bool)], var: VarId) -> Vec<String> {
+    let mut out = Vec::new();
+    for (a, _) in loose.iter().filter(|(a, p)| *p && atoms.atom(*a).var == var).take(8) {
+        if let Test::Text(_, TextTest::Literal { text, .. }) = &atoms.atom(*a).test {
+            out.extend([text.to_string(), format!("{text}0"), format!("1{text}")]);
+        }
+    }
+    out
+}
+
+/// The number that a text put together of hexadecimal digits is of, as an expression: every digit is cut out of
+/// all digits by what is left of the number.
+fn of_digits(args: &[Expr]) -> Option<&Expr> {
+    let number = |e: &'_ Expr| -> bool {
+        let ExprKind::Call(f, a) = &e.kind else { return false };
+        f.name == "substring"
+            && a.first().and_then(Expr::as_literal).is_some_and(|v| v.text().starts_with("0123456789abcdef"))
+    };
+    if args.len() < 2 || !args.iter().all(number) {
+        return None;
+    }
+    let mut e = args[0].children().into_iter().nth(1)?;
+    while let ExprKind::Call(f, a) = &e.kind
+        && matches!(f.name, "mod" | "div")
+    {
+        e = a.first()?;
+    }
+    Some(e)
+}
+
+/// Values of a column with which one side of an equality becomes what the other is, or the end of a path its name.
+fn other_side(e: &Expr, column: &Name, row: &dyn Fn(&str) -> Value, out: &mut Vec<Value>) {
+    let ExprKind::Call(f, args) = &e.kind else { return };
+    let [x, y] = &args[..] else { return };
+    let mut back = |to: &Expr, value: &Value| backwards(to, value, column, row, out, &mut 100);
+    match f.name {
+        "eq" | "eq_ci" => {
+            back(y, &x.eval(row, &Context::default()));
+            back(x, &y.eval(row, &Context::default()));
+        }
+        "endswith" | "endswith_cs" => {
+            let path = x.eval(row, &Context::default()).to_text();
+            let name = tercel_ir::function::basename(&path);
+            // With the separator before it, and without.
+            let longer = path[..path.len() - name.len()].char_indices().next_back().map_or(0, |c| c.0);
+            back(y, &Value::str(&path[longer..]));
+            back(y, &Value::str(name));
+        }
+        _ => {}
+    }
+}
+
 /// Values of a column that may make an expression have a value.
 /// Calls in calls multiply, hence the bound.
 fn backwards(
@@ -220,8 +280,18 @@ fn backwards(
         ExprKind::Column(c) if c == column => out.push(wanted.clone()),
         ExprKind::Call(f, args) => match f.name {
             "strcat" => {
-                // The other parts stay as they are.
                 let text = wanted.text().into_owned();
+                if let Some(number) = of_digits(args)
+                    && let Ok(n) = i64::from_str_radix(&text, 16)
+                {
+                    backwards(number, &Value::Long(n), column, row, out, left);
+                }
+                // The name at the end, whatever stands before.
+                if let Some(last) = args.last() {
+                    let name = Value::str(tercel_ir::function::basename(&text));
+                    backwards(last, &name, column, row, out, left);
+                }
+                // The other parts stay as they are.
                 for (i, a) in args.iter().enumerate() {
                     let before: String =
                         args[..i].iter().map(|x| x.eval(row, &Context::default()).to_text()).collect();
@@ -284,6 +354,17 @@ fn backwards(
             "base64_decode_tostring" => {
                 let text = tercel_ir::function::base64_encode(wanted.text().as_bytes());
                 args.iter().for_each(|a| backwards(a, &Value::Str(text.clone()), column, row, out, left));
+            }
+            "basename" => {
+                // The folder may stay as it is.
+                let name = wanted.text();
+                args.iter().for_each(|a| {
+                    let path = a.eval(row, &Context::default()).to_text();
+                    let folder = &path[..path.len() - tercel_ir::function::basename(&path).len()];
+                    let moved = Value::Str(format!("{folder}{name}"));
+                    backwards(a, &moved, column, row, out, left);
+                    backwards(a, wanted, column, row, out, left);
+                });
             }
             "dirname" => {
                 let t = wanted.text();

@@ -47,11 +47,11 @@ impl Env {
         if let Some(e) = self.computed.get(name) {
             return e.clone();
         }
-        match &self.table {
-            Some(s) if s.open || s.get(name).is_some() => {
-                Expr::column(name.clone(), s.get(name).map_or(ty, |c| c.ty), span)
-            }
-            _ => Expr::null(ty, span),
+        let Some(s) = &self.table else { return Expr::null(ty, span) };
+        match s.get(name) {
+            Some(c) => Expr::column(name.clone(), c.ty, span),
+            None if s.open => Expr::column(name.clone(), ty, span),
+            None => Expr::null(ty, span),
         }
     }
 }

@@ -16,7 +16,9 @@ impl Quick {
 
 impl Hasher for Quick {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|b| self.word((*b).into()));
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|w| self.word(u64::from_le_bytes(*w)));
+        rest.iter().for_each(|b| self.word((*b).into()));
     }
     fn write_u8(&mut self, n: u8) {
         self.word(n.into());

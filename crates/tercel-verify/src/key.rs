@@ -11,6 +11,25 @@ pub(crate) fn key(e: &Expr) -> String {
     out
 }
 
+/// Whether two expressions have the same structure, wherever they stand. Of those that ask other relations it says no.
+pub(crate) fn same(a: &Expr, b: &Expr) -> bool {
+    let all = |x: &[Expr], y: &[Expr]| x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y));
+    std::ptr::eq(a, b)
+        || a.ty == b.ty
+            && match (&a.kind, &b.kind) {
+                (ExprKind::Literal(x), ExprKind::Literal(y)) => x == y,
+                (ExprKind::Column(x), ExprKind::Column(y)) => x == y,
+                (ExprKind::And(x), ExprKind::And(y)) | (ExprKind::Or(x), ExprKind::Or(y)) => all(x, y),
+                (ExprKind::Not(x), ExprKind::Not(y)) => same(x, y),
+                (ExprKind::Call(f, x), ExprKind::Call(g, y)) => f.name == g.name && all(x, y),
+                (ExprKind::Case { .. }, ExprKind::Case { .. }) => {
+                    let (x, y) = (a.children(), b.children());
+                    x.len() == y.len() && x.into_iter().zip(y).all(|(x, y)| same(x, y))
+                }
+                _ => false,
+            }
+}
+
 fn list<'a>(name: &str, items: impl IntoIterator<Item = &'a Expr>, out: &mut String) {
     out.push_str(name);
     out.push('(');

@@ -24,6 +24,7 @@ mod budget;
 mod build;
 mod concrete;
 mod dead;
+mod direct;
 mod evaluate;
 mod facts;
 mod flatten;

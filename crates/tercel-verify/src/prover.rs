@@ -2,10 +2,11 @@
 //! a value for each variable, an event; or a contradiction that the solver is told.
 
 use crate::Unknown;
-use crate::atom::{Test, TextTest, VarId, VarKind};
+use crate::atom::{Atoms, Test, TextTest, VarId, VarKind};
 use crate::budget::{Budget, Meter, NO_TIME};
 use crate::build::Builder;
 use crate::concrete;
+use crate::direct::{Ended, Search, Trial};
 use crate::formula::{Arena, AtomId, Node, NodeKind};
 use crate::hash::{QuickMap, QuickSet};
 use crate::lemmas;
@@ -50,10 +51,18 @@ pub(crate) struct Prover {
     /// Of equalities with different values: "one of those so far holds".
     one_of: HashMap<lemmas::OneOf, SatLit>,
     grouped: usize,
-    cache: QuickMap<(VarId, Literals), Outcome>,
+    cache: Cache,
     /// Equalities of which all is said, and how many tests may still be decided so.
     settled: QuickSet<AtomId>,
     settled_left: usize,
+    /// Events are looked for without the solver first.
+    direct: bool,
+    /// Sets of literals that such a search found to contradict each other.
+    nogoods: Vec<Literals>,
+    /// What its last run could not decide, which the solver need not try again.
+    doubted: usize,
+    /// How many of them the solver knows.
+    told: usize,
     /// Models whose event did not behave: errors of the prover, never shown.
     pub misbehaved: usize,
 }
@@ -73,6 +82,10 @@ impl Prover {
             cache: QuickMap::default(),
             settled: QuickSet::default(),
             settled_left: SETTLED,
+            direct: false,
+            nogoods: Vec::new(),
+            doubted: 0,
+            told: 0,
             misbehaved: 0,
         }
     }
@@ -80,6 +93,12 @@ impl Prover {
     /// The same, with an end to building formulas.
     pub(crate) fn until(mut self, deadline: std::time::Instant) -> Prover {
         self.builder.deadline = Some(deadline);
+        self
+    }
+
+    /// The same, with a search before the solver is asked: for few questions about much, of which most are plain.
+    pub(crate) fn direct(mut self) -> Prover {
+        self.direct = true;
         self
     }
 
@@ -177,6 +196,13 @@ impl Prover {
         for c in clauses {
             self.learn(c);
         }
+        let found = std::mem::take(&mut self.nogoods);
+        for set in &found[self.told..] {
+            self.settle_equality(set);
+            self.learn(set.iter().map(|(a, p)| (*a, !*p)).collect());
+        }
+        self.told = found.len();
+        self.nogoods = found;
         for a in self.grouped..self.builder.atoms.list.len() {
             let a = a as AtomId;
             let Some(group) = lemmas::one_of(&self.builder.atoms, a) else { continue };
@@ -217,6 +243,11 @@ impl Prover {
                 return Answer::Sat(row);
             }
         }
+        if self.direct
+            && let Some(answer) = self.search(roots, &mut meter)
+        {
+            return answer;
+        }
         self.teach();
         // What is known of many atoms takes a while to say, but only once.
         meter.restart(budget);
@@ -227,7 +258,7 @@ impl Prover {
         // What is only "not decided" must not rule anything out for later questions.
         let mut guard: Option<SatLit> = None;
         let mut doubt: Option<Unknown> = None;
-        let mut doubts = 0;
+        let mut doubts = self.doubted;
         loop {
             if meter.steps == 0 {
                 return Answer::Unknown(Unknown::new("the budget of steps is used up"));
@@ -288,6 +319,29 @@ impl Prover {
             lits.push(!g);
             self.sat.clause(lits);
         }
+    }
+
+    /// An answer that needs no solver, if there is one.
+    fn search(&mut self, roots: &[Node], meter: &mut Meter) -> Option<Answer> {
+        let Prover { builder, cache, nogoods, .. } = self;
+        let mut search = Search::new(builder, nogoods, meter.deadline);
+        let ended = search.run(roots, |literals| match check(builder, cache, literals, meter) {
+            Checked::Row(row) => Trial::Found(row),
+            Checked::Conflicts(sets) => Trial::Conflicts(sets),
+            Checked::Unknown(literals, _) => Trial::Doubt(literals),
+        });
+        self.doubted = search.doubts();
+        let learned = search.learned();
+        self.nogoods.extend(learned);
+        match ended {
+            Ended::Found(row) => Some(Answer::Sat(row)),
+            Ended::Nothing => Some(Answer::Unsat),
+            Ended::Open => None,
+        }
+    }
+
+    fn check(&mut self, implicant: &[(AtomId, bool)], meter: &mut Meter) -> Checked {
+        check(&self.builder, &mut self.cache, implicant, meter)
     }
 
     /// A text that is known decides all tests of it that heed case no more than the equality does: one
@@ -368,59 +422,60 @@ impl Prover {
         out.sort_unstable();
         out
     }
-
-    fn check(&mut self, implicant: &[(AtomId, bool)], meter: &mut Meter) -> Checked {
-        let mut groups: BTreeMap<VarId, Literals> = BTreeMap::new();
-        for (a, p) in implicant {
-            groups.entry(self.builder.atoms.atom(*a).var).or_default().push((*a, *p));
-        }
-        let mut values: BTreeMap<VarId, Value> = BTreeMap::new();
-        let mut conflicts = Vec::new();
-        let mut unknown = None;
-        for (var, lits) in &groups {
-            match self.value_of(*var, lits, meter) {
-                Outcome::Sat(v) => {
-                    values.insert(*var, v);
-                }
-                Outcome::Conflict(core) => conflicts.push(core.into_iter().map(|i| lits[i]).collect()),
-                Outcome::Unknown(why) => unknown = Some((lits.clone(), why)),
-            }
-        }
-        if !conflicts.is_empty() {
-            return Checked::Conflicts(conflicts);
-        }
-        if let Some((lits, why)) = unknown {
-            return Checked::Unknown(lits, Unknown::new(why));
-        }
-        match concrete::row(&self.builder.atoms, &groups, &values, meter) {
-            concrete::Made::Row(r) => Checked::Row(r),
-            concrete::Made::Conflict(c) => Checked::Conflicts(vec![c]),
-            concrete::Made::Unknown(lits, why) => Checked::Unknown(lits, Unknown::new(why)),
-        }
-    }
-
-    fn value_of(&mut self, var: VarId, lits: &Literals, meter: &mut Meter) -> Outcome {
-        let key = (var, lits.clone());
-        if let Some(o) = self.cache.get(&key) {
-            return o.clone();
-        }
-        let atoms = &self.builder.atoms;
-        let v = &atoms.vars[var as usize];
-        let o = match v.kind {
-            VarKind::Text => strings::solve(atoms, v, lits, meter),
-            VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, lits, meter),
-            VarKind::Free => Outcome::Sat(Value::Null),
-        };
-        // What ran out of time may go better the next time.
-        if !matches!(o, Outcome::Unknown(_)) && self.cache.len() < 20_000 && key.1.len() <= 48 {
-            self.cache.insert(key, o.clone());
-        }
-        o
-    }
 }
 
 enum Checked {
     Row(Row),
     Conflicts(Vec<Literals>),
     Unknown(Literals, Unknown),
+}
+
+type Cache = QuickMap<(VarId, Literals), Outcome>;
+
+fn check(builder: &Builder, cache: &mut Cache, implicant: &[(AtomId, bool)], meter: &mut Meter) -> Checked {
+    let mut groups: BTreeMap<VarId, Literals> = BTreeMap::new();
+    for (a, p) in implicant {
+        groups.entry(builder.atoms.atom(*a).var).or_default().push((*a, *p));
+    }
+    let mut values: BTreeMap<VarId, Value> = BTreeMap::new();
+    let mut conflicts = Vec::new();
+    let mut unknown = None;
+    for (var, lits) in &groups {
+        match value_of(&builder.atoms, cache, *var, lits, meter) {
+            Outcome::Sat(v) => {
+                values.insert(*var, v);
+            }
+            Outcome::Conflict(core) => conflicts.push(core.into_iter().map(|i| lits[i]).collect()),
+            Outcome::Unknown(why) => unknown = Some((lits.clone(), why)),
+        }
+    }
+    if !conflicts.is_empty() {
+        return Checked::Conflicts(conflicts);
+    }
+    if let Some((lits, why)) = unknown {
+        return Checked::Unknown(lits, Unknown::new(why));
+    }
+    match concrete::row(&builder.atoms, &groups, &values, meter) {
+        concrete::Made::Row(r) => Checked::Row(r),
+        concrete::Made::Conflict(c) => Checked::Conflicts(vec![c]),
+        concrete::Made::Unknown(lits, why) => Checked::Unknown(lits, Unknown::new(why)),
+    }
+}
+
+fn value_of(atoms: &Atoms, cache: &mut Cache, var: VarId, lits: &Literals, meter: &mut Meter) -> Outcome {
+    let key = (var, lits.clone());
+    if let Some(o) = cache.get(&key) {
+        return o.clone();
+    }
+    let v = &atoms.vars[var as usize];
+    let o = match v.kind {
+        VarKind::Text => strings::solve(atoms, v, lits, meter),
+        VarKind::Integer { .. } | VarKind::Real => numbers::solve(atoms, v, lits, meter),
+        VarKind::Free => Outcome::Sat(Value::Null),
+    };
+    // What ran out of time may go better the next time.
+    if !matches!(o, Outcome::Unknown(_)) && cache.len() < 20_000 && key.1.len() <= 48 {
+        cache.insert(key, o.clone());
+    }
+    o
 }

@@ -5,7 +5,6 @@ use crate::atom::TextTest;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 use std::collections::HashMap;
 use std::sync::LazyLock;
-use tercel_ir::function::fold;
 
 /// Texts that one expression may stand for.
 const MAX_TEXTS: usize = 2_000;
@@ -48,12 +47,19 @@ pub(crate) fn fold_char(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_lowercase();
     }
-    let mut buffer = [0; 4];
-    fold(c.encode_utf8(&mut buffer)).chars().next().unwrap_or(c)
+    let mut l = c.to_lowercase();
+    match (l.next(), l.next()) {
+        (Some(x), None) => x,
+        _ => c,
+    }
 }
 
 /// Whether a text holds this one exactly when it holds it up to case: nothing else folds to its characters.
 pub(crate) fn caseless(text: &str) -> bool {
+    // Nearly all texts have a letter of ASCII.
+    if text.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return false;
+    }
     text.chars().all(|c| {
         if c.is_ascii() { !c.is_ascii_alphabetic() } else { fold_char(c) == c && fold_class(c).is_none() }
     })

@@ -6,5 +6,6 @@ mod dead;
 mod generate;
 mod hostile;
 mod pairs;
+mod paths;
 mod sets;
 mod support;

@@ -406,7 +406,7 @@ impl Printer {
             Err(unsaid(format!("the regular expression `{pattern}`"))
                 .meaning(format!("{what} differs there")))
         };
-        if function::compile_regex(pattern).is_err() {
+        if function::check_regex(pattern).is_err() {
             return refused("it cannot be read, and what it would mean");
         }
         if self.dialect == Dialect::DataFusion {

@@ -24,7 +24,8 @@ pub use aggregate::{
     Accumulator, AggregateFunction, aggregate_by_kql, aggregate_by_name, aggregate_by_sumo, all_aggregates,
 };
 pub use pattern::{
-    check_regex, compile_regex, forget_regexes, glob_to_regex, has_term, remembered_regex, sumo_anchor_regex,
+    check_regex, compile_regex, forget_regexes, glob_to_regex, has_term, regex_finds_nothing,
+    remembered_regex, sumo_anchor_regex,
 };
 pub use string::{base64_decode, base64_encode, basename, fold};
 

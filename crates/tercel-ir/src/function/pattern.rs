@@ -44,6 +44,19 @@ pub fn check_regex(pattern: &str) -> Result<(), String> {
     if is_small(pattern) { Ok(()) } else { compile_regex(pattern).map(|_| ()) }
 }
 
+/// Whether an expression that [`compile_regex`] would compile is found in the empty text, mostly without compiling it.
+///
+/// # Errors
+/// As there.
+pub fn regex_finds_nothing(pattern: &str) -> Result<bool, String> {
+    // What takes at least one byte is not in a text of none.
+    let long = |p: &str| regex_syntax::parse(p).is_ok_and(|h| h.properties().minimum_len() != Some(0));
+    if is_small(pattern) && long(pattern) {
+        return Ok(false);
+    }
+    compile_regex(pattern).map(|r| r.is_match(""))
+}
+
 /// Whether an expression is valid and surely below the size limit.
 fn is_small(pattern: &str) -> bool {
     /// The most that one state takes: 32 bytes for itself and 8 for a transition.
@@ -277,6 +290,34 @@ mod tests {
     #[test]
     fn anchor_patterns() {
         assert_eq!(sumo_anchor_regex("User=*:*"), "(?s)User=(.*?):(.*)$");
+    }
+
+    #[test]
+    fn what_is_found_in_the_empty_text() {
+        let patterns = [
+            "",
+            "a",
+            "a*",
+            "^",
+            "$",
+            "^$",
+            "(?i)^a?$",
+            r"\b",
+            r"\B",
+            "a|",
+            "(a|b)c*",
+            "[^\\x00-\\x{10FFFF}]",
+            "(?:)",
+            r"^\s*$",
+            "(a",
+            r"\w{1000}",
+            "(?m)^$",
+            "a{0}",
+        ];
+        for p in patterns {
+            let compiled = compile_regex(p).map(|r| r.is_match(""));
+            assert_eq!(regex_finds_nothing(p), compiled, "{p}");
+        }
     }
 
     #[test]

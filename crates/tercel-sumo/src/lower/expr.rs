@@ -247,20 +247,20 @@ impl Lowerer<'_> {
 
     /// A regular expression found anywhere in a text.
     pub fn find_regex(&mut self, v: Peeled, re: &str, at: Span, span: Span) -> R<Expr> {
-        let compiled = self.checked_regex(re, at)?;
+        let finds_nothing = self.checked_regex(re, at)?;
         let m = call("matches_regex", vec![v.value.clone(), text_literal(re, at)], span);
         let mut all = Vec::new();
-        if compiled.is_match("") {
+        if finds_nothing {
             all.extend(v.guard(span));
         }
         all.push(m);
         Ok(Expr::and(all, span))
     }
 
-    /// Refuses what cannot be compiled.
-    pub fn checked_regex(&mut self, re: &str, at: Span) -> R<regex::Regex> {
-        match tercel_ir::function::compile_regex(re) {
-            Ok(r) => Ok(r),
+    /// Refuses what cannot be compiled; whether the rest is found in the empty text.
+    pub fn checked_regex(&mut self, re: &str, at: Span) -> R<bool> {
+        match tercel_ir::function::regex_finds_nothing(re) {
+            Ok(b) => Ok(b),
             Err(e) => {
                 let look = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|l| re.contains(l));
                 let reason =

@@ -82,6 +82,9 @@ impl Builder {
                 if matches!(&p.parts[i], Part::Known(s) if !s.ends_with(&needle[..cut])) {
                     continue;
                 }
+                if self.never_part(&p, i, &needle[..cut], false, true) {
+                    continue;
+                }
                 let Some(rest) = self.from(&mut p, i + 1, cut)? else { return Ok(None) };
                 if rest == Arena::FALSE {
                     continue;
@@ -143,6 +146,9 @@ impl Builder {
                     if cut == needle.len() && !p.end {
                         continue;
                     }
+                    if self.never_part(p, i, &needle[at..cut], true, true) {
+                        continue;
+                    }
                     let Some(after) = self.from(p, i + 1, cut)? else { return Ok(None) };
                     if after == Arena::FALSE {
                         continue;
@@ -157,6 +163,11 @@ impl Builder {
         };
         p.known[slot] = Some(found);
         Ok(Some(found))
+    }
+
+    /// Whether a part is known to fail a test, so that what it needs of the others need not be built.
+    fn never_part(&self, p: &Places<'_>, i: usize, text: &str, start: bool, end: bool) -> bool {
+        matches!(&p.parts[i], Part::Open(var, lens) if self.never(*var, lens, text, start, end))
     }
 
     /// A test of one part.

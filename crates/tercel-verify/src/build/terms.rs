@@ -15,6 +15,18 @@ type Change = Box<dyn Fn(Lens) -> Option<Lens>>;
 
 impl Builder {
     pub(super) fn column(&mut self, name: &Name, ty: Type) -> VarId {
+        // A list asks for one column many times over.
+        if let Some((last, v)) = &self.last_column
+            && last == name
+        {
+            return *v;
+        }
+        let v = self.new_or_known_column(name, ty);
+        self.last_column = Some((name.clone(), v));
+        v
+    }
+
+    fn new_or_known_column(&mut self, name: &Name, ty: Type) -> VarId {
         let key = format!("[{name}]");
         if let Some(v) = self.atoms.var_named(&key) {
             return v;
@@ -147,6 +159,32 @@ impl Builder {
         Ok(as_term(var, kind, false))
     }
 
+    /// Whether no value of the variable passes a test for a text, by what is known of all its values: names of files
+    /// have no separators, folders end with one, and what a choice has said before.
+    pub(super) fn never(&self, var: VarId, lens: &Lens, text: &str, start: bool, end: bool) -> bool {
+        if text.is_empty() || !lens.prefix.is_empty() || !lens.suffix.is_empty() {
+            return false;
+        }
+        // Separators have no case, so it does not matter how the text is folded or mapped.
+        let separator = ['\\', '/'];
+        let v = &self.atoms.vars[var as usize];
+        if v.domain == Some(Domain::FileName) && text.contains(separator) {
+            return true;
+        }
+        if !end || lens.base {
+            return false;
+        }
+        if matches!(&v.expr.kind, ExprKind::Call(f, _) if f.name == "dirname") && !text.ends_with(separator) {
+            return true;
+        }
+        let mut endings = self.ending.iter().filter(|e| e.0 == var).peekable();
+        if !lens.is_identity() || endings.peek().is_none() {
+            return false;
+        }
+        let text = fold(text);
+        endings.any(|(_, e)| !(text.ends_with(&**e) || !start && e.ends_with(&text)))
+    }
+
     // ---- text -------------------------------------------------------------------------------------
 
     /// A text test as seen through a lens, in the simplest form: equal tests become equal atoms.
@@ -157,6 +195,14 @@ impl Builder {
             }
             TextTest::Term { text, .. } if text.is_empty() => return Arena::TRUE,
             _ => {}
+        }
+        let never = match &test {
+            TextTest::Literal { text, start, end, .. } => self.never(var, lens, text, *start, *end),
+            TextTest::Term { text, .. } => self.never(var, lens, text, false, false),
+            TextTest::Regex(_) => false,
+        };
+        if never {
+            return Arena::FALSE;
         }
         let mut lens = lens.clone();
         let mut test = test;
@@ -233,7 +279,8 @@ impl Builder {
                 return self.arena.or(vec![whole, a, b]);
             }
         }
-        self.atom(var, Test::Text(Arc::new(lens), test), None)
+        let lens = if lens.is_identity() { self.plain.clone() } else { Arc::new(lens) };
+        self.atom(var, Test::Text(lens, test), None)
     }
 }
 

@@ -2,16 +2,17 @@
 
 use crate::atom::TextTest;
 use crate::budget::Meter;
+use crate::hash::QuickSet;
 use crate::lens::{CaseMap, Lens};
 use crate::regexes::{Distinctions, cased, fold_char, fold_class};
-use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// What one automaton can tell apart.
 struct View<'a> {
     lens: &'a Lens,
     ci: bool,
-    mentioned: BTreeSet<char>,
+    /// In order.
+    mentioned: Vec<char>,
     terms: bool,
     regex: Option<Distinctions>,
 }
@@ -25,12 +26,15 @@ pub(crate) struct Alphabet {
     pub inexact: bool,
 }
 
+/// No letter or digit is beyond; a test looks.
+const LAST_TERM: u32 = 0x3_FFFF;
+
 /// Where `char::is_alphanumeric` changes.
 fn term_edges() -> &'static [u32] {
     static EDGES: LazyLock<Vec<u32>> = LazyLock::new(|| {
         let mut out = Vec::new();
         let mut was = false;
-        for i in 0..=0x0010_FFFF {
+        for i in 0..=LAST_TERM + 1 {
             let is = char::from_u32(i).is_some_and(char::is_alphanumeric);
             if is != was {
                 out.push(i);
@@ -56,14 +60,14 @@ pub(crate) fn alphabet(
     let views: Vec<View> = tests
         .iter()
         .map(|(t, lens)| {
-            let mut v = View { lens, ci: false, mentioned: BTreeSet::new(), terms: false, regex: None };
+            let mut v = View { lens, ci: false, mentioned: Vec::new(), terms: false, regex: None };
             match t {
                 TextTest::Literal { text, ci, .. } => {
-                    v.mentioned = text.chars().collect();
+                    v.mention(text);
                     v.ci = *ci;
                 }
                 TextTest::Term { text, ci, .. } => {
-                    v.mentioned = text.chars().collect();
+                    v.mention(text);
                     v.ci = *ci;
                     v.terms = true;
                 }
@@ -77,11 +81,8 @@ pub(crate) fn alphabet(
         .collect();
 
     // The first character of every interval in which nothing is told apart.
-    let mut edges: BTreeSet<u32> = [0, 0xE000].into();
-    let mut single = |c: char| {
-        edges.insert(c as u32);
-        edges.insert(c as u32 + 1);
-    };
+    let mut edges: Vec<u32> = vec![0, 0xE000];
+    let mut single = |c: char| edges.extend([c as u32, c as u32 + 1]);
     for v in &views {
         for c in &v.mentioned {
             single(*c);
@@ -110,29 +111,32 @@ pub(crate) fn alphabet(
             edges.extend(term_edges());
         }
         if words {
-            edges.insert(0x80);
+            edges.push(0x80);
         }
         for (a, b) in v.regex.iter().flat_map(|d| d.classes.iter().flatten()) {
-            edges.insert(*a as u32);
-            edges.insert(*b as u32 + 1);
+            edges.extend([*a as u32, *b as u32 + 1]);
         }
     }
+    edges.sort_unstable();
+    edges.dedup();
 
     // Of a regex, a character is its membership in the classes; looked up, since there may be many ranges.
-    let mut taken: HashSet<Vec<u64>> = HashSet::new();
+    let mut taken: QuickSet<Vec<u64>> = QuickSet::default();
+    let mut signature = Vec::with_capacity(views.len());
     let mut out = Alphabet { plain: Vec::new(), rest: Vec::new(), inexact };
-    let mut groups: HashMap<char, bool> = HashMap::new();
-    let others = edges.into_iter().filter_map(char::from_u32);
+    let others =
+        edges.into_iter().filter_map(char::from_u32).filter(|c| !(c.is_ascii_graphic() || *c == ' '));
     for c in LIKED.chars().chain(others) {
-        if groups.insert(c, true).is_some() || no_separators && matches!(c, '\\' | '/') || c == '\u{10FFFF}' {
+        if no_separators && matches!(c, '\\' | '/') || c == '\u{10FFFF}' {
             continue;
         }
         if !meter.work(views.len()) {
             return None;
         }
-        let mut signature = Vec::with_capacity(views.len());
+        signature.clear();
         views.iter().for_each(|v| v.sign(c, &mut signature));
-        if taken.insert(signature) {
+        if !taken.contains(&signature) {
+            taken.insert(signature.clone());
             if c == ' ' || c.is_ascii_graphic() { out.plain.push(c) } else { out.rest.push(c) }
         }
     }
@@ -148,6 +152,11 @@ pub(crate) fn alphabet(
 }
 
 impl View<'_> {
+    fn mention(&mut self, text: &str) {
+        self.mentioned = text.chars().collect();
+        self.mentioned.sort_unstable();
+        self.mentioned.dedup();
+    }
     fn sign(&self, c: char, out: &mut Vec<u64>) {
         if self.lens.base && matches!(c, '\\' | '/') {
             out.push(u64::MAX);
@@ -187,7 +196,9 @@ impl View<'_> {
                 let word = c.is_ascii_alphanumeric() || c == '_';
                 out.push(u64::from(word) + 2 * u64::from(c.is_ascii()));
             }
-        } else if self.mentioned.contains(&c) {
+        } else if self.mentioned.last().is_some_and(|last| c <= *last)
+            && self.mentioned.binary_search(&c).is_ok()
+        {
             out.push(u64::from(u32::from(c)) << 2 | 3);
         } else {
             out.push(u64::from(self.terms && c.is_alphanumeric()));
@@ -195,5 +206,22 @@ impl View<'_> {
         if self.regex.is_none() && self.terms {
             out.push(u64::from(c.is_alphanumeric()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_letters_beyond_the_last() {
+        assert!((LAST_TERM + 1..=0x10_FFFF).filter_map(char::from_u32).all(|c| !c.is_alphanumeric()));
+    }
+
+    #[test]
+    fn liked_are_the_printable_ones_of_ascii() {
+        let mut liked: Vec<char> = LIKED.chars().collect();
+        liked.sort_unstable();
+        assert!(liked.iter().copied().eq(' '..='~'));
     }
 }

@@ -39,13 +39,33 @@ fn usual(var: &Variable) -> (&'static str, &'static str) {
     }
 }
 
-/// Texts that may do what is wanted, most natural first.
+/// Texts that were handed out so far.
+struct Tried<'t> {
+    so_far: Vec<String>,
+    try_one: &'t mut dyn FnMut(&str, &mut Meter) -> bool,
+}
+
+impl Tried<'_> {
+    /// Hands out a text once; false when no more are wanted.
+    fn hand_out(&mut self, s: String, meter: &mut Meter) -> bool {
+        if self.so_far.contains(&s) {
+            return true;
+        }
+        let more = (self.try_one)(&s, meter);
+        self.so_far.push(s);
+        more
+    }
+}
+
+/// Texts that may do what is wanted, most natural first, until `try_one` says that it wants no more: mostly the first
+/// one does it.
 pub(crate) fn candidates(
     atoms: &Atoms,
     var: &Variable,
     lits: &[(AtomId, bool)],
     meter: &mut Meter,
-) -> Vec<String> {
+    try_one: &mut dyn FnMut(&str, &mut Meter) -> bool,
+) {
     let (mut prefix, mut suffix): (&str, &str) = ("", "");
     let mut whole: Option<&str> = None;
     let mut middle: Vec<&str> = Vec::new();
@@ -69,22 +89,19 @@ pub(crate) fn candidates(
             TextTest::Regex(_) => {}
         }
     }
-    let mut out = Vec::new();
+    let mut out = Tried { so_far: Vec::new(), try_one };
     if let Some(w) = whole {
-        out.push(w.to_string());
-        if based {
-            out.push(format!("C:\\Users\\alice\\{w}"));
-        }
-        out.push(w.to_uppercase());
-        return out;
+        let longer = based.then(|| format!("C:\\Users\\alice\\{w}"));
+        let all = [Some(w.to_string()), longer, Some(w.to_uppercase())];
+        let _ = all.into_iter().flatten().all(|s| out.hand_out(s, meter));
+        return;
     }
     let (lead, tail) = usual(var);
     if prefix.is_empty() && suffix.is_empty() && middle.is_empty() && instances.is_empty() {
-        out.push(format!("{lead}{tail}"));
-        out.extend(
-            ["", "x", "app.exe", "C:\\Users\\alice\\app.exe", "1", "8.8.8.8", "-", "zz9"].map(String::from),
-        );
-        return out;
+        let usual = ["", "x", "app.exe", "C:\\Users\\alice\\app.exe", "1", "8.8.8.8", "-", "zz9"];
+        let all = std::iter::once(format!("{lead}{tail}")).chain(usual.map(String::from));
+        let _ = { all }.all(|s| out.hand_out(s, meter));
+        return;
     }
     // Needles that stand in others need no place of their own.
     middle.sort_by_key(|m| std::cmp::Reverse(m.len()));
@@ -130,25 +147,23 @@ pub(crate) fn candidates(
                         s = (*l).to_string();
                     }
                     s.push_str(&rest);
-                    if !out.contains(&s) {
-                        out.push(s.clone());
+                    if !out.hand_out(s.clone(), meter) {
+                        return;
                     }
-                    if suffix.is_empty() {
+                    if suffix.is_empty() && separator == " " {
                         for t in [tail, "x", " x", "\\app.exe"] {
-                            let more = format!("{s}{t}");
-                            if separator == " " && !out.contains(&more) {
-                                out.push(more);
+                            if !out.hand_out(format!("{s}{t}"), meter) {
+                                return;
                             }
                         }
                     }
-                    if out.len() > MOST {
-                        return out;
+                    if out.so_far.len() > MOST {
+                        return;
                     }
                 }
             }
         }
     }
     // Text that must occur twice over, and the parts without anything between.
-    out.push(format!("{prefix}{suffix}"));
-    out
+    out.hand_out(format!("{prefix}{suffix}"), meter);
 }

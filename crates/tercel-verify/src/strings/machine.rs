@@ -6,7 +6,9 @@ use crate::regexes::fold_char;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::{Input, MatchKind, util::syntax};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Memory for the states of one regular expression.
 const CACHE: usize = 16 << 20;
@@ -29,7 +31,7 @@ enum Kind {
     Literal(Kmp, bool, bool),
     /// Term search is a plain search in a text with a mark between term and other characters.
     Term(Kmp),
-    Regex(Box<Lazy>),
+    Regex(Kept),
 }
 
 pub(crate) struct Machine {
@@ -91,7 +93,25 @@ struct Lazy {
     steps: HashMap<(u32, char), u32>,
 }
 
+/// Automata that were used before, with what has been found out about them: searches of one column ask for the
+/// same expressions again and again.
+const REMEMBERED: usize = 32;
+/// Bytes of one that is remembered; a larger one would begin the next search with less memory left.
+const SMALL: usize = 256 << 10;
+
+thread_local! {
+    static BEFORE: RefCell<HashMap<Arc<str>, Box<Lazy>>> = RefCell::default();
+}
+
 impl Lazy {
+    /// The automaton as the last search left it, or a new one.
+    fn of(pattern: &Arc<str>) -> Result<Box<Lazy>, Halt> {
+        match BEFORE.with_borrow_mut(|b| b.remove(pattern)) {
+            Some(l) => Ok(l),
+            None => Ok(Box::new(Lazy::new(pattern)?)),
+        }
+    }
+
     fn new(pattern: &str) -> Result<Lazy, Halt> {
         let config = DFA::config()
             .cache_capacity(CACHE)
@@ -153,6 +173,30 @@ impl Lazy {
     }
 }
 
+/// An automaton that goes back to where it is remembered when its search is over.
+struct Kept {
+    pattern: Arc<str>,
+    /// There until then.
+    lazy: Option<Box<Lazy>>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Some(l) = self.lazy.take() else { return };
+        if l.cache.memory_usage() > SMALL {
+            return;
+        }
+        // A thread that ends has nothing left to remember.
+        let _ = BEFORE.try_with(|b| {
+            let Ok(mut b) = b.try_borrow_mut() else { return };
+            if b.len() >= REMEMBERED {
+                b.clear();
+            }
+            b.insert(self.pattern.clone(), l);
+        });
+    }
+}
+
 impl Machine {
     pub(crate) fn new(test: &TextTest, lens: &Lens, positive: bool) -> Result<Machine, Halt> {
         let (kind, ci) = match test {
@@ -162,7 +206,7 @@ impl Machine {
             TextTest::Term { text, before, after, ci } => {
                 (Kind::Term(Kmp::new(marked(text, *before, *after))), *ci)
             }
-            TextTest::Regex(p) => (Kind::Regex(Box::new(Lazy::new(p)?)), false),
+            TextTest::Regex(p) => (Kind::Regex(Kept { pattern: p.clone(), lazy: Some(Lazy::of(p)?) }), false),
         };
         Ok(Machine { kind, lens: lens.clone(), ci, positive, scratch: Default::default() })
     }
@@ -177,7 +221,7 @@ impl Machine {
                 }
             }
             Kind::Term(_) => 0,
-            Kind::Regex(l) => l.start,
+            Kind::Regex(k) => k.lazy.as_ref().map_or(DEAD, |l| l.start),
         };
         let prefix = std::mem::take(&mut self.lens.prefix);
         for c in prefix.chars() {
@@ -247,7 +291,8 @@ impl Machine {
                 s = k.next(s, c);
                 if s == k.len() { FOUND } else { s * 2 + u32::from(is) }
             }
-            Kind::Regex(l) => l.next(state, c)?,
+            Kind::Regex(Kept { lazy: Some(l), .. }) => l.next(state, c)?,
+            Kind::Regex(_) => return Err(Halt::Memory),
         })
     }
 
@@ -265,7 +310,8 @@ impl Machine {
         Ok(match &mut self.kind {
             Kind::Literal(k, _, end) => *end && s == k.len(),
             Kind::Term(k) => s % 2 == 1 && k.next(s / 2, MARK) == k.len(),
-            Kind::Regex(l) => l.at_end(s)?,
+            Kind::Regex(Kept { lazy: Some(l), .. }) => l.at_end(s)?,
+            Kind::Regex(_) => return Err(Halt::Memory),
         })
     }
 

@@ -57,36 +57,45 @@ pub(crate) fn solve(atoms: &Atoms, var: &Variable, lits: &[(AtomId, bool)], mete
     if meter.late() {
         return Outcome::Unknown(NO_TIME.into());
     }
-    let mut tried = candidates::candidates(atoms, var, lits, meter);
-    if let Some(Domain::Values { values, .. }) = &var.domain {
-        tried.splice(0..0, values.iter().cloned());
-    }
-    if no_separators {
-        tried.retain(|s| !s.contains(['\\', '/']));
-    }
+    let mut of_addresses = Vec::new();
     if address || addresses {
         let (values, complete) = addresses::values(atoms, lits, address);
         if complete {
             let made = values.into_iter().map(|s| text_value(var.expr.ty, s));
             return enumerate(lits.len(), [Value::Null].into_iter().chain(made), holds, meter);
         }
-        tried.extend(values);
+        of_addresses = values;
     }
-    if address {
-        tried.retain(|s| in_domain(Some(&Domain::Ip), &Value::str(s.as_str())));
-    }
-    let mut first_violation = None;
-    for s in &tried {
+    let mut found: Option<Outcome> = None;
+    // False when there is an outcome.
+    let mut try_one = |s: &str, meter: &mut Meter| {
+        let possible = !(no_separators && s.contains(['\\', '/']))
+            && (!address || in_domain(Some(&Domain::Ip), &Value::str(s)));
+        if !possible {
+            return true;
+        }
         // A long text with many needles takes as long as both say.
         if !meter.work(lits.len().saturating_mul(1 + s.len() / 64)) {
-            return Outcome::Unknown(NO_TIME.into());
+            found = Some(Outcome::Unknown(NO_TIME.into()));
+        } else if evaluator.violated(s).is_none() {
+            found = Some(Outcome::Sat(text_value(var.expr.ty, s.to_string())));
         }
-        match evaluator.violated(s) {
-            None => return Outcome::Sat(text_value(var.expr.ty, s.clone())),
-            Some(i) => {
-                first_violation.get_or_insert(i);
-            }
-        }
+        found.is_none()
+    };
+    let listed: &[String] = match &var.domain {
+        Some(Domain::Values { values, .. }) => values,
+        _ => &[],
+    };
+    let mut more = listed.iter().all(|s| try_one(s, meter));
+    if more {
+        candidates::candidates(atoms, var, lits, meter, &mut |s, meter| {
+            more = try_one(s, meter);
+            more
+        });
+    }
+    let _ = more && of_addresses.iter().all(|s| try_one(s, meter));
+    if let Some(outcome) = found {
+        return outcome;
     }
     // An equality leaves one text, up to case.
     let equal = lits.iter().enumerate().find_map(|(i, (a, p))| match &atoms.atom(*a).test {
@@ -173,6 +182,34 @@ enum Refined {
     Core(Vec<usize>),
 }
 
+/// Whether two plain texts exclude each other in one text, both looked for in the same way; `None` where a search
+/// must tell. A beginning and an end, or anything and a text in the middle, go together always.
+fn plain_pair(atoms: &Atoms, a: AtomId, b: AtomId) -> Option<bool> {
+    let Test::Text(l, TextTest::Literal { text: t, start: s, end: e, ci }) = &atoms.atom(a).test else {
+        return None;
+    };
+    let Test::Text(m, TextTest::Literal { text: u, start: v, end: w, ci: other }) = &atoms.atom(b).test
+    else {
+        return None;
+    };
+    if !l.is_identity() || !m.is_identity() || ci != other {
+        return None;
+    }
+    if *s && *e || *v && *w {
+        let (whole, part, start, end) = if *s && *e { (t, u, *v, *w) } else { (u, t, *s, *e) };
+        return Some(!match (start, end) {
+            (true, true) => whole == part,
+            (true, false) => whole.starts_with(&**part),
+            (false, true) => whole.ends_with(&**part),
+            (false, false) => whole.contains(&**part),
+        });
+    }
+    Some(
+        *s && *v && !t.starts_with(&**u) && !u.starts_with(&**t)
+            || *e && *w && !t.ends_with(&**u) && !u.ends_with(&**t),
+    )
+}
+
 /// Searches with the positive tests only, and adds the others as they are violated.
 fn refine(
     atoms: &Atoms,
@@ -203,6 +240,12 @@ fn refine(
             for b in &positives[k + 1..] {
                 if meter.late() {
                     return Err(NO_TIME);
+                }
+                // Of plain texts it shows without any search.
+                match plain_pair(atoms, lits[*a].0, lits[*b].0) {
+                    Some(true) => return Ok(Refined::Core(vec![*a, *b])),
+                    Some(false) => continue,
+                    None => {}
                 }
                 if let Found::Nothing = run(&[*a, *b], 3_000, meter) {
                     return Ok(Refined::Core(vec![*a, *b]));

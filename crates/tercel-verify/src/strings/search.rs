@@ -4,8 +4,8 @@ use super::alphabet::alphabet;
 use super::machine::{Halt, Machine};
 use crate::atom::TextTest;
 use crate::budget::{Meter, NO_TIME};
+use crate::hash::QuickMap;
 use crate::lens::Lens;
-use std::collections::HashMap;
 
 pub(crate) enum Found {
     Text(String),
@@ -50,36 +50,75 @@ pub(crate) fn search(wanted: &[Wanted<'_>], no_separators: bool, limit: usize, m
     }
 }
 
+/// Steps of one automaton that were taken before, by state and letter: in a product each is taken many times.
+struct Steps {
+    letters: usize,
+    taken: Vec<u32>,
+}
+
+/// Not taken yet; and nothing can be said of this letter here.
+const NEW: u32 = u32::MAX - 2;
+const SKIPPED: u32 = u32::MAX - 3;
+/// Steps of one automaton that are kept.
+const KEPT: usize = 1 << 18;
+
+impl Steps {
+    fn step(&mut self, m: &mut Machine, state: u32, letter: usize, c: char) -> Result<u32, Halt> {
+        let row = state as usize;
+        let at = row.saturating_mul(self.letters).saturating_add(letter);
+        if at >= KEPT {
+            return m.step(state, c);
+        }
+        if at >= self.taken.len() {
+            self.taken.resize((row + 1) * self.letters, NEW);
+        }
+        match self.taken[at] {
+            NEW => {}
+            SKIPPED => return Err(Halt::Character),
+            s => return Ok(s),
+        }
+        let made = m.step(state, c);
+        match made {
+            Ok(s) => self.taken[at] = s,
+            Err(Halt::Character) => self.taken[at] = SKIPPED,
+            Err(Halt::Memory) => {}
+        }
+        made
+    }
+}
+
 fn run(machines: &mut [Machine], letters: &[char], limit: usize, meter: &mut Meter) -> Found {
-    let mut index: HashMap<Box<[u32]>, u32> = HashMap::new();
-    let mut states: Vec<Box<[u32]>> = Vec::new();
+    let many = machines.len();
+    let mut index: QuickMap<Box<[u32]>, u32> = QuickMap::default();
+    // The states of all automata, one product state after another.
+    let mut states: Vec<u32> = Vec::new();
     // (state before, letter)
     let mut from: Vec<(u32, char)> = Vec::new();
+    let mut steps: Vec<Steps> =
+        machines.iter().map(|_| Steps { letters: letters.len(), taken: Vec::new() }).collect();
     let mut skipped = false;
     let unknown = |h: Halt| match h {
         Halt::Memory => Found::Unknown("a regular expression needs too many states"),
         Halt::Character => Found::Unknown("a Unicode word boundary"),
     };
 
-    let mut first = Vec::with_capacity(machines.len());
     for m in machines.iter_mut() {
         match m.start() {
-            Ok(s) => first.push(s),
+            Ok(s) => states.push(s),
             Err(h) => return unknown(h),
         }
     }
-    let first: Box<[u32]> = first.into();
-    index.insert(first.clone(), 0);
-    states.push(first);
+    index.insert(states.clone().into(), 0);
     from.push((u32::MAX, ' '));
     let mut at = 0;
-    let mut next = vec![0u32; machines.len()];
-    while at < states.len() {
+    let mut here = vec![0u32; many];
+    let mut next = vec![0u32; many];
+    while at < from.len() {
         // A state costs this much also when nothing new is reached from it.
-        if !meter.work(machines.len().saturating_mul(letters.len())) {
+        if !meter.work(many.saturating_mul(letters.len())) {
             return Found::Unknown(NO_TIME);
         }
-        let here = states[at].clone();
+        here.copy_from_slice(&states[at * many..(at + 1) * many]);
         let mut agreed = true;
         for (m, s) in machines.iter_mut().zip(&here) {
             match m.accepts(*s) {
@@ -104,9 +143,9 @@ fn run(machines: &mut [Machine], letters: &[char], limit: usize, meter: &mut Met
             at += 1;
             continue;
         }
-        'letters: for c in letters {
+        'letters: for (letter, c) in letters.iter().enumerate() {
             for (i, m) in machines.iter_mut().enumerate() {
-                match m.step(here[i], *c) {
+                match steps[i].step(m, here[i], letter, *c) {
                     Ok(s) if m.hopeless(s) => continue 'letters,
                     Ok(s) => next[i] = s,
                     Err(Halt::Character) => {
@@ -117,16 +156,15 @@ fn run(machines: &mut [Machine], letters: &[char], limit: usize, meter: &mut Met
                 }
             }
             if !index.contains_key(&next[..]) {
-                if states.len() >= limit || !meter.state() {
+                if from.len() >= limit || !meter.state() {
                     return Found::Unknown(if meter.late() {
                         NO_TIME
                     } else {
                         "the search for a text needs too many states"
                     });
                 }
-                let n: Box<[u32]> = next.clone().into();
-                index.insert(n.clone(), states.len() as u32);
-                states.push(n);
+                index.insert(next.clone().into(), from.len() as u32);
+                states.extend_from_slice(&next);
                 from.push((at as u32, *c));
             }
         }
